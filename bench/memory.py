@@ -12,15 +12,15 @@ import asyncio
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx
 
 from adapters.identity import InstallationKey, Tokens
 from adapters.rest_v2.gregorian import to_gregorian
-from bench.tables import NOW, TEMPLATE, Sqlite, varied
+from bench.tables import NOW, TEMPLATE, Sqlite, at_rest
 from graph.server.system_clock import SystemClock
 from recordings.model.account import GRANTABLE, Account, Principal
 from tests.e2e.server import Server
@@ -28,12 +28,6 @@ from tests.e2e.server import Server
 IDLE_SECONDS: Final = 5.0
 PAGES: Final = 200
 _STATUS: Final = re.compile(r"(VmRSS|VmHWM):\s+(\d+) kB")
-
-
-def at_rest(count: int) -> Iterator[dict[str, Any]]:
-    """Yield the varying fields of recordings for which no background work is due."""
-    for values in varied(count):
-        yield values | {"due_at": None}
 
 
 async def fill(folder: Path, rows: int) -> None:

@@ -7,7 +7,7 @@ calculation and error handling.
 
 import sys
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -58,13 +58,43 @@ def cursor(row: dict[str, Any]) -> str:
     return urlsafe_b64encode(b"%d,%b" % (row["start"], row["_id"].encode())).decode()
 
 
+def projection(names: Iterable[str]) -> dict[str, int]:
+    return {"_id" if name == "id" else name: 1 for name in names}
+
+
 async def find(rows: Any, count: int, names: Any) -> list[dict[str, Any]]:
-    projection = {"_id" if name == "id" else name: 1 for name in names}
     query = {"account_id": ACCOUNT, "shelf": "LIVE"}
     order = [("start", -1), ("_id", -1)]
     found: list[dict[str, Any]]
-    found = await rows.find(query, projection, sort=order, limit=count + 1, batch_size=count + 2).to_list()
+    found = await rows.find(query, projection(names), sort=order, limit=count + 1, batch_size=count + 2).to_list()
     return found
+
+
+def asked(selections: Any) -> list[str]:
+    """Return the row fields of the recordings that a query asks for, given Strawberry's selections of a field."""
+    names: set[str] = set()
+    waiting = list(selections)
+    while waiting:
+        field = waiting.pop()
+        names.add(field.name)
+        waiting.extend(field.selections)
+    return read_fields(names)
+
+
+def asked_of(nodes: Any) -> list[str]:
+    """Return the same, given nodes of graphql-core."""
+    names: set[str] = set()
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        names.add(node.name.value)
+        waiting.extend(node.selection_set.selections if node.selection_set else ())
+    return read_fields(names)
+
+
+def read_fields(names: Collection[str]) -> list[str]:
+    """Return the row fields with these names, and `start`, which the cursor needs."""
+    return [key for key, wire in (ANALYTICS | {"media": "media"}).items() if wire in names or key == "start"]
 
 
 def ours(uri: str) -> ASGIApp:
@@ -117,9 +147,7 @@ def plain(uri: str) -> ASGIApp:
         params = orjson.loads(await request.body())
         name = params.get("operationName")
         if name == "Point":
-            row = await rows.find_one(
-                {"_id": params["variables"]["id"]}, {"_id" if key == "id" else key: 1 for key in FIELDS}
-            )
+            row = await rows.find_one({"_id": params["variables"]["id"]}, projection(FIELDS))
             return Response(orjson.dumps({"data": {"recording": node(row, FIELDS)}}), media_type="application/json")
         names = FIELDS if name == "Page" else ANALYTICS
         found = await find(rows, 100, [*names, *(["media"] if name == "Analytics" else [])])
@@ -183,15 +211,15 @@ def strawberry_documented(uri: str) -> ASGIApp:
         edges: list[Edge]
         page_info: PageInfo
 
-    async def resolve_recordings(first: int) -> Connection:
-        found = await find(rows, first, [*ANALYTICS, "media"])
+    async def resolve_recordings(info: strawberry.Info, first: int) -> Connection:
+        found = await find(rows, first, asked(info.selected_fields))
         edges = [Edge(cursor=cursor(row), node=to_object(row)) for row in found[:first]]
         return Connection(
             edges=edges, page_info=PageInfo(has_next_page=len(found) > first, end_cursor=edges[-1].cursor)
         )
 
-    async def resolve_recording(id: strawberry.ID) -> recording_type:
-        return to_object(await rows.find_one({"_id": id}))
+    async def resolve_recording(info: strawberry.Info, id: strawberry.ID) -> recording_type:
+        return to_object(await rows.find_one({"_id": id}, projection(asked(info.selected_fields))))
 
     query: Any = strawberry.type(
         type(
@@ -222,14 +250,14 @@ def ariadne(uri: str) -> ASGIApp:
         media.set_field(wire, lambda row, _info, key=key: row[key])
 
     @query.field("recordings")
-    async def resolve_recordings(*_: Any, first: int) -> Any:
-        found = await find(rows, first, [*ANALYTICS, "media"])
+    async def resolve_recordings(_root: Any, info: Any, *, first: int) -> Any:
+        found = await find(rows, first, asked_of(info.field_nodes))
         edges = [{"cursor": cursor(row), "node": row} for row in found[:first]]
         return {"edges": edges, "pageInfo": {"hasNextPage": len(found) > first, "endCursor": edges[-1]["cursor"]}}
 
     @query.field("recording")
-    async def resolve_recording(*_: Any, id: str) -> Any:
-        return await rows.find_one({"_id": id})
+    async def resolve_recording(_root: Any, info: Any, *, id: str) -> Any:
+        return await rows.find_one({"_id": id}, projection(asked_of(info.field_nodes)))
 
     schema = make_executable_schema(sdl(), query, recording, media)
     return Starlette(routes=[Route("/graphql", GraphQL(schema))])

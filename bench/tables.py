@@ -80,6 +80,12 @@ def varied(count: int) -> Iterator[dict[str, Any]]:
         }
 
 
+def at_rest(count: int) -> Iterator[dict[str, Any]]:
+    """Yield the varying fields of recordings for which no background work is due."""
+    for values in varied(count):
+        yield values | {"due_at": None}
+
+
 def recordings(count: int) -> list[Recording]:
     return [replace(TEMPLATE, **values) for values in varied(count)]
 

@@ -9,7 +9,13 @@ const { sdl, fields, media } = JSON.parse(readFileSync(0, "utf8"));
 const rows = (await MongoClient.connect(uri)).db("recordings").collection("recordings");
 
 const DATES = new Set(["start", "created", "modified"]);
-const projection = Object.fromEntries([...Object.keys(fields), "media"].map((key) => [key === "id" ? "_id" : key, 1]));
+// Only the fields that a query asks for are read, and `start`, which the cursor needs.
+const namesIn = (nodes) => nodes.flatMap((node) => [node.name.value, ...namesIn(node.selectionSet?.selections ?? [])]);
+const projection = (info) => {
+  const names = new Set(["start", ...namesIn(info.fieldNodes)]);
+  const keys = Object.entries({ ...fields, media: "media" }).filter(([, wire]) => names.has(wire));
+  return Object.fromEntries(keys.map(([key]) => [key === "id" ? "_id" : key, 1]));
+};
 const cursor = (row) => Buffer.from(`${row.start},${row._id}`).toString("base64url");
 
 const read = (key) => {
@@ -18,16 +24,16 @@ const read = (key) => {
 };
 const resolvers = {
   Query: {
-    recordings: async (_, { first }) => {
+    recordings: async (_, { first }, _context, info) => {
       const found = await rows
-        .find({ account_id: ACCOUNT, shelf: "LIVE" }, { projection, batchSize: first + 2 })
+        .find({ account_id: ACCOUNT, shelf: "LIVE" }, { projection: projection(info), batchSize: first + 2 })
         .sort({ start: -1, _id: -1 })
         .limit(first + 1)
         .toArray();
       const edges = found.slice(0, first).map((row) => ({ cursor: cursor(row), node: row }));
       return { edges, pageInfo: { hasNextPage: found.length > first, endCursor: edges.at(-1).cursor } };
     },
-    recording: (_, { id }) => rows.findOne({ _id: id }, { projection }),
+    recording: (_, { id }, _context, info) => rows.findOne({ _id: id }, { projection: projection(info) }),
   },
   Recording: Object.fromEntries(Object.entries(fields).map(([key, wire]) => [wire, read(key)])),
   Media: Object.fromEntries(Object.entries(media).map(([key, wire]) => [wire, (row) => row[key]])),
