@@ -194,9 +194,10 @@ def _routes(
     if services.settings.worker is not None and services.peer_store is not None:
         reports["workers"] = partial(missing_workers, services.settings.worker, services.peer_store)
     return [
+        # First, because most requests are for it.
+        *graphql.routes(),
         Route("/", _redirect_to(console.PATH if services.settings.console else "/graphql")),
         *health.routes(checks, reports, services.switches.states),
-        *graphql.routes(),
         Route("/stats", StatsEndpoint(graphql.endpoint), methods=["GET"]),
         *EventsEndpoint(graphql.endpoint, services.settings.public_url, is_draining=lambda: drain.is_active).routes(),
         *(graphiql.routes() if services.settings.graphiql else ()),

@@ -135,8 +135,10 @@ def token_in(headers: Mapping[str, str]) -> str:
 def _token(name: str, value: str) -> str:
     if name == "x-auth-token":
         return value.strip()
+    if name != "authorization":
+        return ""
     scheme, _, rest = value.strip().partition(" ")
-    return rest.strip() if name == "authorization" and scheme.lower() == "bearer" else ""
+    return rest.strip() if scheme.lower() == "bearer" else ""
 
 
 def _header(token: str) -> Mapping[str, Any]:

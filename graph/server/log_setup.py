@@ -7,12 +7,14 @@ lines of libraries and tracebacks.
 import logging
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import IO, Any, Final
 
 import structlog
 from structlog.typing import EventDict, Processor
 
+_LEVELS: Final = logging.getLevelNamesMapping()
 _MASK: Final = "***"
 _TRACE: Final = "exception"
 _IN_TRACES: Final = "\n\t"
@@ -43,6 +45,32 @@ def scrub(text: str) -> str:
     return text
 
 
+def has_secret(values: Iterable[object]) -> bool:
+    """Return true if `scrub` would change one of the texts among these values."""
+    # No pattern matches across lines.
+    return _ANY_SECRET.search("\n".join([value for value in values if isinstance(value, str)])) is not None
+
+
+class JsonHandler(logging.StreamHandler[IO[str]]):
+    """Writes lines of JSON to a stream."""
+
+    def write_line(self, line: str) -> None:
+        """Write a complete line, in order with the others."""
+        with self.lock or nullcontext():
+            try:
+                self.stream.write(line + self.terminator)
+                self.flush()
+            except Exception:  # noqa: BLE001 - as `emit`: a log that cannot be written must not fail the request
+                self.handleError(logging.makeLogRecord({"msg": line}))
+
+
+def json_handler(level: str) -> JsonHandler | None:
+    """Return the only handler of lines of this level, if it writes JSON."""
+    root = logging.getLogger()
+    handler = root.handlers[0] if len(root.handlers) == 1 else None
+    return handler if isinstance(handler, JsonHandler) and root.isEnabledFor(_LEVELS[level.upper()]) else None
+
+
 def configure(format: str = "auto", level: str = "info", stream: IO[str] | None = None) -> None:
     """Send all log lines, including those of libraries, to a stream (default: stderr). Formats: auto, console, json."""
     stream = stream or sys.stderr
@@ -60,7 +88,7 @@ def configure(format: str = "auto", level: str = "info", stream: IO[str] | None 
         # Every line passes through here, including those of libraries.
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _scrub_line, *renderers],
     )
-    _install_handler(stream, formatter, level)
+    _install_handler(stream, formatter, level, as_json=as_json)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
@@ -74,8 +102,8 @@ def logger(name: str) -> Any:
     return structlog.get_logger(name)
 
 
-def _install_handler(stream: IO[str], formatter: logging.Formatter, level: str) -> None:
-    handler = logging.StreamHandler(stream)
+def _install_handler(stream: IO[str], formatter: logging.Formatter, level: str, *, as_json: bool) -> None:
+    handler = JsonHandler(stream) if as_json else logging.StreamHandler(stream)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -6,20 +6,21 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.http import error_body
-from adapters.http.request_ids import HEADER, as_header, request_id_of
+from adapters.http.request_ids import HEADER, request_id_of
 from graph.metrics.counters import count_store_error
+from graph.server.access_log import log_request
 from graph.server.log_setup import logger, scrub
 from graph.server.request_origin import begin_request
 from recordings.ports.audio import MediaStoreUnavailableError
 from recordings.ports.recording_store import StoreFullError
 
 _log: Final = logger("access")
+_HEADER: Final = HEADER.encode()
 _QUIET: Final = frozenset({"/healthz", "/readyz"})
 
 
@@ -56,8 +57,11 @@ class RequestLog:
             return
         request_id = request_id_of(scope["headers"])
         begin_request(scope, request_id)
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        tokens = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
             await self._serve(scope, receive, LoggedResponse(send, request_id))
+        finally:
+            structlog.contextvars.reset_contextvars(**tokens)
 
     async def _serve(self, scope: Scope, receive: Receive, response: "LoggedResponse") -> None:
         began = time.perf_counter()
@@ -84,18 +88,18 @@ class RequestLog:
     def _write(self, scope: Scope, response: "LoggedResponse", seconds: float) -> None:
         if self._observe is not None:
             self._observe(scope, response.status, seconds)
-        log = _log.debug if scope["path"] in _QUIET else _log.info
         client = scope.get("client")
         fields = {
             "method": scope.get("method", "GET"),
-            "path": scrub(scope["path"]),
+            "path": scope["path"],
             "status": response.status,
             "bytes": response.length,
             "ms": round(seconds * 1_000, 1),
             "client": client[0] if client else None,
         }
         event = "request" if scope["type"] == "http" else "websocket"
-        log(event, **{name: value for name, value in fields.items() if value is not None})
+        level = "debug" if scope["path"] in _QUIET else "info"
+        log_request(event, {name: value for name, value in fields.items() if value is not None}, level)
 
 
 def _is_unanswered(scope: Scope, response: "LoggedResponse") -> bool:
@@ -114,7 +118,8 @@ class LoggedResponse:
     async def send(self, message: Message) -> None:
         """Send one ASGI message."""
         if message["type"] in {"http.response.start", "websocket.accept"}:
-            MutableHeaders(scope=message)[HEADER] = as_header(self._request_id)
+            others = [pair for pair in message.get("headers", ()) if pair[0] != _HEADER]
+            message["headers"] = [*others, (_HEADER, self._request_id.encode())]
             self.status = message.get("status", 101)
         elif message["type"] == "http.response.body":
             self.length += len(message.get("body", b""))

@@ -55,4 +55,5 @@ def current_origin() -> Origin:
 
 def shown(text: str) -> str | None:
     """Return a text of a client for an entry: printable, and not longer than an entry allows."""
-    return "".join(each if each.isprintable() else "?" for each in text[:_MAX_TEXT]) or None
+    text = text[:_MAX_TEXT]
+    return (text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)) or None

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -11,12 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graph.server import log_setup as logs
+from graph.server.access_log import log_request
 from graph.server.work_log import LogReporter
 from recordings.model.recording import Reason, Recording, State
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJhY2NvdW50X2lkIjoieCJ9.c2lnbmF0dXJl-_"
 SECRET = "0123456789abcdef" * 4
 ADDRESS = "ab" * 16
+TIMESTAMP = re.compile(r"2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -81,6 +84,41 @@ def test_secrets_are_masked_in_every_part_of_a_line() -> None:
     assert "ValueError" in stream.getvalue()
     assert TOKEN not in stream.getvalue()
     assert SECRET not in stream.getvalue()
+
+
+@given(
+    st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=8).map("".join),
+    st.sampled_from(["json", "console"]),
+    st.sampled_from(["info", "debug"]),
+)
+def test_a_line_of_the_access_log_is_the_line_of_the_general_code(text: str, format: str, level: str) -> None:
+    stream = io.StringIO()
+    logs.configure(format, "info", stream)
+    fields = {"method": "GET", "path": text, "status": 200, "ms": 1.5, "client": text[::-1]}
+    with structlog.contextvars.bound_contextvars(request_id=text, trace_id="t1"):
+        log_request("request", fields, level)
+        getattr(logs.logger("access"), level)("request", **fields)
+    written = [TIMESTAMP.sub("T", line) for line in stream.getvalue().splitlines()]
+    assert written == ([written[0]] * 2 if level == "info" else [])
+
+
+def test_the_lines_of_both_codes_are_in_order() -> None:
+    stream = io.StringIO()
+    logs.configure("json", "info", stream)
+    for number in range(20):
+        log_request("request", {"number": number})
+        logs.logger("service").info("it happened", number=number)
+    written = lines(stream)
+    assert [line["number"] for line in written] == [number for number in range(20) for _ in range(2)]
+    assert [line["timestamp"] for line in written] == sorted(line["timestamp"] for line in written)
+
+
+def test_a_line_that_cannot_be_written_raises_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    stream = io.StringIO()
+    logs.configure("json", "info", stream)
+    stream.close()
+    log_request("request", {"path": "/"})
+    assert "ValueError: I/O operation on closed file" in capsys.readouterr().err
 
 
 def test_libraries_do_not_log_every_request() -> None:

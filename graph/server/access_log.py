@@ -1,0 +1,43 @@
+"""The line of each request in the access log.
+
+The general code of the log takes 50 to 70 µs for a line, a tenth of a request for one recording. This code writes the
+same line if it is JSON and has nothing to mask, and uses the general code otherwise.
+"""
+
+import time
+from collections.abc import Mapping
+from json import JSONEncoder
+from typing import Any, Final
+
+import structlog
+
+from graph.server.log_setup import has_secret, json_handler, logger
+
+_NAME: Final = "access"
+_log: Final = logger(_NAME)
+_encode: Final = JSONEncoder().encode
+
+
+def log_request(event: str, fields: Mapping[str, Any], level: str = "info") -> None:
+    """Write a line of the access log."""
+    handler = json_handler(level)
+    if handler is not None:
+        # The first mention of a name decides its place, and the last one its value.
+        line = {**fields, "event": event, **structlog.contextvars.get_contextvars(), **fields}
+        if not has_secret(line.values()):
+            handler.write_line(_encode({**line, "level": level, "logger": _NAME, "timestamp": _timestamp()}))
+            return
+    getattr(_log, level)(event, **fields)
+
+
+_second = (-1, "")
+"""The last second with a line, and its text."""
+
+
+def _timestamp() -> str:
+    """Return the time as in the other lines."""
+    global _second  # noqa: PLW0603 - a cache of one value
+    second, rest = divmod(time.time_ns(), 1_000_000_000)
+    if second != _second[0]:
+        _second = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+    return f"{_second[1]}.{rest // 1_000:06d}Z"
