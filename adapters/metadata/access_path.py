@@ -8,7 +8,8 @@ A page is read in one of three ways:
    loads these rows, tests the whole filter on each, and sorts them.
 3. A walk. The store reads rows in order and tests the filter on each, until the page is full.
 
-Candidates and walks examine a limited number of rows. A few candidates come first. Then comes a short walk, because a
+Candidates and walks examine a limited number of rows. A filter of facets, such as states, begins with a walk of a few
+rows, because it often passes almost all rows. Otherwise a few candidates come first. Then comes a short walk, because a
 filter that most rows pass fills a page at once, and then more candidates and a long walk. A walk that reaches the limit
 ends with an error that names the conditions that make the query fast.
 
@@ -39,6 +40,8 @@ from recordings.model.query import (
 
 FEW: Final = 1_000
 """A condition with at most so many rows is used at once. With more, other conditions are tried first."""
+FIRST_WALK: Final = 2
+"""How many times the rows of a page the first walk examines."""
 MAX_FACETS: Final = 500
 ENTRIES_PER_ROW: Final = 5
 """How many index entries cost as much as the examination of one row."""
@@ -156,6 +159,12 @@ def _filtered(node: Node, query: Query, path: Access, request: PageRequest, limi
     few = min(FEW, limit)
     # The range of the sort key bounds the walk, too.
     others = [item for item in conjuncts(node) if not is_range(item, query.order.field)]
+    if all(isinstance(item, Test) for item in others):
+        rows = min(FIRST_WALK * (request.limit + 1), few)
+        first = yield from _cut(path, rows)
+        found = yield Read(first)
+        if len(found) > request.limit or not first.is_cut:
+            return found, rows
     best = yield from _best(others, (few,))
     if best is None:
         short = yield from _cut(path, few)

@@ -6,7 +6,7 @@ from typing import Any
 
 from adapters.rest_v2.listing.list_filters import Filters
 from adapters.rest_v2.listing.list_query import ListQuery
-from adapters.rest_v2.recording.visibility import FIELDS, IS_SHOWN, STATES, document_of, filter_document, list_item
+from adapters.rest_v2.recording.visibility import FIELDS, IS_SHOWN, STATES, filter_document, list_item
 from recordings.model.account import Principal
 from recordings.model.errors import QueryTooBroad
 from recordings.model.fields import RecordingRow
@@ -54,7 +54,7 @@ class ListRequest:
             return None
         if self.filters.checks and not self.filters.matches(filter_document(row, self.principal)):
             return None
-        return list_item(document_of(row, self.principal), row)
+        return list_item(row, self.principal)
 
 
 class ListReader:
@@ -65,6 +65,8 @@ class ListReader:
         self._request = request
         self.count = 0
         self.next_key: str | None = None
+        self.is_complete = False
+        """Whether no chunk follows."""
         self._has_index = True
 
     async def chunks(self) -> AsyncGenerator[Documents]:
@@ -80,8 +82,9 @@ class ListReader:
             page = await self._page(after)
             chunk = self._take(page.rows)
             self.count += len(chunk)
-            yield chunk
             more = page.has_more
+            self.is_complete = not more or self.next_key is not None
+            yield chunk
             if more:
                 after = position_of(self._request.list_query.order, page.rows[-1])
 

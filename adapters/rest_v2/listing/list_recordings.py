@@ -80,7 +80,7 @@ class ListEndpoint:
             first.extend(chunk)
             if len(first) > MAX_BUFFERED or (list_query.chunked and first):
                 break
-            if await context.request.is_disconnected():
+            if not reader.is_complete and await context.request.is_disconnected():
                 raise ClientDisconnect
         if list_query.page_size is None and len(first) > MAX_BUFFERED:
             await self._check_unpaged_size(reader, first)

@@ -39,6 +39,11 @@ _TEXTS: Final = tuple(
 """Text fields with the same name in both."""
 
 
+_OTHER_TEXTS: Final = tuple(name for name in _TEXTS if name not in {"caller_id_name", "caller_id_number"})
+_OPTIONAL: Final = ("url", "record_sample_rate", "user_metadata", *_OTHER_TEXTS)
+"""The fields that a document leaves out if they have no value."""
+
+
 class DeletedDocumentError(BadDocumentError):
     """The document was deleted in the other system."""
 
@@ -88,7 +93,7 @@ def to_v2(row: RecordingRow) -> dict[str, Any]:
     An imported recording shows the imported document, with the current `user_metadata`. Nothing else can change.
     """
     if row["imported"] is None:
-        return {name: value for name, value in _native(row).items() if value is not None}
+        return _native(row)
     public = {name: value for name, value in row["imported"].items() if not name.startswith(("_", "pvt_"))}
     if row["user_metadata"]:
         public["user_metadata"] = dict(row["user_metadata"])
@@ -102,7 +107,13 @@ def _native(row: RecordingRow) -> dict[str, Any]:
     name = row["name"] or f"{row['id']}.{row['format']}"
     length = row["duration_ms"]
     values: Mapping[str, Any] = row
-    return {
+    # In this order: the fields that every document has come first.
+    document = {
+        "duration": 0 if length is None else length // SECOND,
+        "duration_ms": length or 0,
+        "direction": row["direction"] or Direction.INBOUND.value,
+        "caller_id_name": row["caller_id_name"] or "",
+        "caller_id_number": row["caller_id_number"] or "",
         "id": row["id"],
         "name": name,
         "description": f"recording {name}",
@@ -113,10 +124,7 @@ def _native(row: RecordingRow) -> dict[str, Any]:
         "source_type": "kzc_recording",
         "from": row["from"],
         "to": row["to"],
-        "direction": row["direction"],
         "start": to_gregorian(row["start"]),
-        "duration": None if length is None else length // SECOND,
-        "duration_ms": length,
         "call_id": row["call_id"],
         "origin": row["origin"],
         "url": row["options"]["url"],
@@ -125,8 +133,12 @@ def _native(row: RecordingRow) -> dict[str, Any]:
         # Kazoo's recorder also writes the id here, and some clients use it for playback.
         "custom_channel_vars": {**row["custom_channel_vars"], RECORDING_ID: row["id"]},
         "user_metadata": dict(row["user_metadata"]) or None,
-        **{name: values[name] for name in _TEXTS},
+        **{name: values[name] for name in _OTHER_TEXTS},
     }
+    for name in _OPTIONAL:
+        if document[name] is None:
+            del document[name]
+    return document
 
 
 def _check(document: Mapping[str, Any], account: Account) -> None:

@@ -1,7 +1,6 @@
 """The recordings that v2 shows, and their documents (`docs/v2_contract.md`, sections 1.2, 1.3, 2.2 and 8)."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, cast
 
@@ -34,25 +33,22 @@ def is_shown(row: RecordingRow, account_id: str, owner_id: str | None = None) ->
     )
 
 
-_ALWAYS: Final = {"duration": 0, "duration_ms": 0, "direction": "inbound", "caller_id_name": "", "caller_id_number": ""}
-"""Values for missing fields that clients read without a check (`docs/v2_contract.md`, section 8.1)."""
-
-
 def document_of(row: RecordingRow, reader: Principal) -> dict[str, Any]:
     """Return the document of a recording for a reader.
 
     Without the scope `control` it has no `url`, because a URL often contains a secret.
     """
-    document = to_v2(row) if row["imported"] is not None else _ALWAYS | to_v2(row)
+    document = to_v2(row)
     if Scope.CONTROL not in reader.scopes:
         document.pop("url", None)
     return document
 
 
-def list_item(document: Mapping[str, Any], row: RecordingRow) -> dict[str, Any]:
-    """Return a document as an item of a list."""
-    types = [row["media"]["content_type"]] if row["media"] else []
-    return {**document, "_read_only": {"content_types": types}}
+def list_item(row: RecordingRow, reader: Principal) -> dict[str, Any]:
+    """Return the document of a recording as an item of a list."""
+    item = document_of(row, reader)
+    item["_read_only"] = {"content_types": [row["media"]["content_type"]] if row["media"] else []}
+    return item
 
 
 def filter_document(row: RecordingRow, reader: Principal) -> dict[str, Any]:
