@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import structlog
@@ -158,7 +159,7 @@ class _V2App:
             response = Response()
         else:
             response = await self._respond(context)
-        allowed = methods(path_of(request))
+        allowed = partial(_methods_of, request)
         response_headers.finish(response, request, context.fields.request_id, allowed)
         compress_response(
             response,
@@ -192,6 +193,10 @@ class _V2App:
             operation = context.target.operation.name if context.target else ""
             _log.exception("request failed", operation=operation, request_id=context.fields.request_id)
             return context.error_response(unspecified())
+
+
+def _methods_of(request: Request) -> str:
+    return methods(path_of(request))
 
 
 def _request_id(request: Request) -> str:

@@ -239,7 +239,11 @@ OPERATIONS: Final = (
     ),
 )  # fmt: skip
 
-_SPLIT: Final = [(operation, operation.path.strip("/").split("/")) for operation in OPERATIONS]
+_BY_LENGTH: Final[dict[int, list[tuple[Operation, list[str]]]]] = {}
+"""The operations and the segments of their paths, by the number of segments."""
+for _operation in OPERATIONS:
+    _segments = _operation.path.strip("/").split("/")
+    _BY_LENGTH.setdefault(len(_segments), []).append((_operation, _segments))
 
 
 def find(method: str, path: str) -> Target:
@@ -263,7 +267,9 @@ def find(method: str, path: str) -> Target:
 def _matching(segments: Sequence[str]) -> list[tuple[Operation, Mapping[str, str]]]:
     """Return the operations of a path, with the variable parts of it. A fixed path hides one with a variable part."""
     found = [
-        (operation, arguments) for operation, pattern in _SPLIT if (arguments := _match(pattern, segments)) is not None
+        (operation, arguments)
+        for operation, pattern in _BY_LENGTH.get(len(segments), ())
+        if (arguments := _match(pattern, segments)) is not None
     ]
     fewest = min((len(arguments) for _, arguments in found), default=0)
     return [each for each in found if len(each[1]) == fewest]
@@ -277,8 +283,6 @@ def methods(path: str) -> str:
 
 
 def _match(pattern: Sequence[str], segments: Sequence[str]) -> dict[str, str] | None:
-    if len(pattern) != len(segments):
-        return None
     arguments = {}
     for part, segment in zip(pattern, segments, strict=True):
         if part.startswith("{"):

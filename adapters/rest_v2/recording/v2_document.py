@@ -40,8 +40,7 @@ _TEXTS: Final = tuple(
 
 
 _OTHER_TEXTS: Final = tuple(name for name in _TEXTS if name not in {"caller_id_name", "caller_id_number"})
-_OPTIONAL: Final = ("url", "record_sample_rate", "user_metadata", *_OTHER_TEXTS)
-"""The fields that a document leaves out if they have no value."""
+_OPTIONAL: Final = ("url", "record_sample_rate", "user_metadata")
 
 
 class DeletedDocumentError(BadDocumentError):
@@ -108,7 +107,7 @@ def _native(row: RecordingRow) -> dict[str, Any]:
     length = row["duration_ms"]
     values: Mapping[str, Any] = row
     # In this order: the fields that every document has come first.
-    document = {
+    document: dict[str, Any] = {
         "duration": 0 if length is None else length // SECOND,
         "duration_ms": length or 0,
         "direction": row["direction"] or Direction.INBOUND.value,
@@ -133,11 +132,13 @@ def _native(row: RecordingRow) -> dict[str, Any]:
         # Kazoo's recorder also writes the id here, and some clients use it for playback.
         "custom_channel_vars": {**row["custom_channel_vars"], RECORDING_ID: row["id"]},
         "user_metadata": dict(row["user_metadata"]) or None,
-        **{name: values[name] for name in _OTHER_TEXTS},
     }
     for name in _OPTIONAL:
         if document[name] is None:
             del document[name]
+    for name in _OTHER_TEXTS:
+        if values[name] is not None:
+            document[name] = values[name]
     return document
 
 

@@ -1,5 +1,6 @@
 """The headers of every response, and those of CORS (`docs/v2_contract.md`, sections 5.6 and 5.7)."""
 
+from collections.abc import Callable
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -23,8 +24,8 @@ def is_cors(headers: Headers) -> bool:
     return any(name in headers for name in _CORS_REQUEST_HEADERS)
 
 
-def finish(response: Response, request: Request, request_id: str, methods: str) -> None:
-    """Add the common headers to a response. Errors and CORS responses also get the CORS headers."""
+def finish(response: Response, request: Request, request_id: str, methods: Callable[[], str]) -> None:
+    """Add the common headers to a response. Errors and CORS responses also get the CORS headers, with `methods`."""
     response.headers[HEADER] = as_header(request_id)
     response.headers["content-language"] = "en"
     response.headers["vary"] = "accept-language, accept"
@@ -34,7 +35,7 @@ def finish(response: Response, request: Request, request_id: str, methods: str) 
         response.headers.update(
             {
                 "access-control-allow-origin": "*",
-                "access-control-allow-methods": methods,
+                "access-control-allow-methods": methods(),
                 "access-control-allow-headers": _ALLOWED,
                 "access-control-expose-headers": _EXPOSED,
                 "access-control-max-age": "86400",
