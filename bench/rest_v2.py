@@ -100,8 +100,8 @@ async def ask(app: ASGIApp, method: str, path: str, query: str, headers: dict[st
         length += len(part)
         if len(kept) < 1 << 20:
             kept.extend(part)
-        else:
-            # Not for a short response, because its CPU time is measured.
+        if length > len(part):
+            # Not for a page, which has one part, because its CPU time is measured.
             peak = max(peak, resident())
 
     scope: dict[str, Any] = {
