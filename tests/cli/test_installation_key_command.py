@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import jwt
@@ -113,7 +114,7 @@ def test_a_backup_from_before_a_rotation_works_until_its_key_is_dropped(
 
 def test_a_store_of_an_earlier_release_is_claimed_by_the_first_key(cli: CommandLine, account: str) -> None:
     before = token(cli, account)
-    with sqlite3.connect(cli.data / "recordings.sqlite3") as connection:
+    with closing(sqlite3.connect(cli.data / "recordings.sqlite3")) as connection, connection:
         connection.execute("UPDATE installation SET key_id = NULL, key_since = NULL")
     assert is_accepted(cli, before)
     assert cli.json("key", "show-installation")[0]["signs"]

@@ -306,6 +306,8 @@ async def test_the_queue_is_limited_in_total_and_for_each_account(tmp_path: Path
     # The limit of an account is reached before the limit in total.
     tasks = [asyncio.create_task(renditions.peaks(media, pixels, account)) for pixels, account in REQUESTS]
     ended = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [type(each) is AudioWorkersBusyError for each in ended] == [False, False, True, False, False, True]
+    # Each looks into the cache first, in a thread, so any of the three may be the last one.
+    busy = [account for (_, account), each in zip(REQUESTS, ended, strict=True) if type(each) is AudioWorkersBusyError]
+    assert sorted(busy) == ["a", "b"]
     await renditions.close()
     await audio_workers.close()
