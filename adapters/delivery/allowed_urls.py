@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import unquote
 
-from fsspec import get_filesystem_class
-
 from recordings.model.options import is_in
 
 WEB: Final = ("http", "https")
@@ -38,7 +36,10 @@ def full_prefixes(prefixes: Iterable[str]) -> tuple[str, ...]:
 
 def _check(prefix: str) -> None:
     scheme, _, rest = prefix.partition("://")
-    if scheme not in FTP:
+    if scheme not in {*WEB, *FTP}:
+        # A late import, because most servers need no other scheme.
+        from fsspec import get_filesystem_class
+
         try:
             get_filesystem_class(scheme)
         except (ValueError, ImportError) as error:

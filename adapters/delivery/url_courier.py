@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from adapters.delivery import fsspec_delivery, ftp_delivery, sftp_delivery
+from adapters.delivery import ftp_delivery
 from adapters.delivery.allowed_urls import BUCKETS, FTP, SFTP, WEB, full_prefixes, is_allowed
 from adapters.delivery.delivery_file import DeliveryFile, Read, SourceError
 from adapters.delivery.http_delivery import WebSender
@@ -98,8 +98,12 @@ class UrlCourier:
             if scheme in FTP:
                 await ftp_delivery.deliver(self._guard, path, url, file.name, idle)
             elif scheme in SFTP:
+                from adapters.delivery import sftp_delivery
+
                 await sftp_delivery.deliver(self._guard, path, url, file.name, options, idle)
             else:
+                from adapters.delivery import fsspec_delivery
+
                 await fsspec_delivery.deliver(path, url, file.name, options)
         return DeliveryResult(DeliveryOutcome.DELIVERED)
 

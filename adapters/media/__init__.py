@@ -1,7 +1,6 @@
 """Media stores: a folder, S3, web servers and all stores that fsspec supports. Start with `open_media_store`."""
 
 from adapters.media.folder_store import FolderMedia
-from adapters.media.fsspec_store import RemoteMedia
 from adapters.media.http_store import HttpMedia
 from adapters.media.media_router import MediaRouter, open_media_store
 from adapters.media.seal_archive import MediaSealArchive
@@ -15,6 +14,5 @@ __all__ = [
     "MediaFaultError",
     "MediaRouter",
     "MediaSealArchive",
-    "RemoteMedia",
     "open_media_store",
 ]

@@ -5,10 +5,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import quote, urlsplit
 
-from fsspec import get_filesystem_class
-
 from adapters.media.folder_store import FolderMedia
-from adapters.media.fsspec_store import RemoteMedia
 from adapters.media.http_store import HttpMedia
 from adapters.media.store_keys import unquoted
 from adapters.net import Guard
@@ -102,6 +99,9 @@ class Opener:
         prefix = self._options_prefix(url)
         options = self._options.get(prefix, {})
         if url.partition(":")[0] not in _S3:
+            # A late import, as all of fsspec: a server with a folder and without such URLs does not need it.
+            from adapters.media.fsspec_store import RemoteMedia
+
             return RemoteMedia(url, options)
         # S3 is an optional extra, so its libraries are imported only here.
         try:
@@ -116,6 +116,8 @@ class Opener:
 
 def _host_prefix(url: str) -> str:
     """Return the URL prefix of the host, or `""` if URLs of this kind name no host (S3 has one endpoint for all)."""
+    from fsspec import get_filesystem_class
+
     try:
         found = get_filesystem_class(url.partition("://")[0])._get_kwargs_from_urls(url)  # noqa: SLF001 - as `url_to_fs`
     except (ValueError, ImportError):
@@ -133,6 +135,8 @@ def check_scheme(url: str) -> None:
     """
     scheme = url.partition("://")[0]
     if scheme not in {"file", *WEB, *_S3}:
+        from fsspec import get_filesystem_class
+
         get_filesystem_class(scheme)
 
 

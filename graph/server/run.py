@@ -1,7 +1,6 @@
 """Run the web app in uvicorn, with limits and an orderly shutdown."""
 
 import asyncio
-import ctypes
 import errno
 import os
 import signal
@@ -20,6 +19,7 @@ from graph.server.data_lock import DataFolderError, lock_data_folder
 from graph.server.drain import Drain
 from graph.server.forked_workers import StartedWorker, fork_workers, worker_count
 from graph.server.http_limits import LimitedHttpProtocol, raise_file_limit
+from graph.server.malloc import limit_arenas, trim
 from graph.server.node_id import read_node_id
 from graph.server.trusted_proxies import behind_proxies
 from graph.services import Services, open_services
@@ -34,12 +34,6 @@ _PING_SECONDS: Final = 30
 _BACKLOG: Final = 2_048
 LAST_REQUEST_SECONDS: Final = 0.3
 """Seconds to receive the requests of the last connections."""
-
-_M_ARENA_MAX: Final = -8
-"""The parameter's number in malloc.h."""
-_MALLOC_ARENAS: Final = 2
-"""How many heaps glibc gives the threads of this process. By default there are eight for each core, and memory that is
-free in one is not used by the others: large exports then leave some 25 MB more."""
 
 Ready = Callable[[Services], None]
 """Called once, when the server accepts requests."""
@@ -60,7 +54,7 @@ def run(settings: Settings, prepare: Prepare, ready: Ready) -> None:
         CannotListenError: another program uses the port, or the address does not belong to this machine.
     """
     raise_file_limit()
-    _limit_malloc_arenas()
+    limit_arenas()
     with ExitStack() as stack:
         stack.enter_context(_exit_on_sigterm())
         stack.enter_context(lock_data_folder(settings.data))
@@ -81,12 +75,6 @@ def run(settings: Settings, prepare: Prepare, ready: Ready) -> None:
         loop_factory = uvicorn.Config("", log_config=None).get_loop_factory()
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.run(_serve(settings, listeners, audiosocket, prepare, ready))
-
-
-def _limit_malloc_arenas() -> None:
-    # Only glibc has this function.
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _MALLOC_ARENAS)
 
 
 def _fork(settings: Settings, count: int, listener: socket.socket) -> StartedWorker | None:
@@ -269,6 +257,8 @@ class Server(uvicorn.Server):
         """Start accepting requests, and report it."""
         await super().startup(sockets)
         if self.started:
+            # The start needs memory that nothing needs later.
+            trim()
             self._ready()
 
     @contextmanager

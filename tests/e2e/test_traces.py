@@ -85,9 +85,9 @@ def test_an_upload_and_its_webhook_are_one_trace(tmp_path: Path, customer: Custo
     assert not any(ingest.rpartition("/")[2].encode() in request.body for request in customer.received)
 
 
-def test_a_server_without_traces_and_jobs_imports_neither_opentelemetry_nor_ffmpeg() -> None:
+def test_a_server_imports_neither_opentelemetry_nor_ffmpeg_nor_fsspec_before_it_needs_them() -> None:
     program = (
-        "import sys, graph.app, graph.server.run, graph.cli.main; print({'opentelemetry', 'av'} & set(sys.modules))"
+        "import sys, graph.server.run, graph.cli.main; print({'opentelemetry', 'av', 'fsspec'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
