@@ -39,15 +39,15 @@ SIZE: Final = 480_000
 STORED: Final = "SELECT count(*) FROM recordings WHERE state = 'STORED'"
 
 
-def wav(number: int) -> bytes:
-    """Return 30 seconds of noise. Every file has other bytes, because equal files are stored once."""
-    samples = random.Random(number).randbytes(SIZE)
+def wav(number: int, size: int = SIZE) -> bytes:
+    """Return noise. Every file has other bytes, because equal files are stored once."""
+    samples = random.Random(number).randbytes(size)
     head = (
         b"RIFF"
-        + (SIZE + 36).to_bytes(4, "little")
+        + (size + 36).to_bytes(4, "little")
         + b"WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0"
     )
-    return head + b"data" + SIZE.to_bytes(4, "little") + samples
+    return head + b"data" + size.to_bytes(4, "little") + samples
 
 
 def mp3(number: int) -> bytes:

@@ -15,10 +15,18 @@ def cpu_seconds(pid: int) -> float:
 
 
 def pin(pid: int, core: int) -> None:
-    """Keep a process on one core. Does nothing if there is only one. The process id 0 means this process."""
-    cores = sorted(os.sched_getaffinity(0))
+    """Keep all threads of a process on one core, if there are several. The process id 0 means this process."""
+    cores = range(os.cpu_count() or 1)
     if len(cores) > 1:
-        os.sched_setaffinity(pid, {cores[core]})
+        for thread in Path("/proc", str(pid or "self"), "task").iterdir():
+            with suppress(ProcessLookupError):
+                os.sched_setaffinity(int(thread.name), {cores[core]})
+
+
+def peak_mib(pid: int) -> float:
+    """Return the peak memory of a process in MiB."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1_024
 
 
 def cpu_of_tree(pid: int) -> float:

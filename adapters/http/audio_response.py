@@ -17,10 +17,10 @@ from adapters.http.error_body import error_response
 from adapters.http.streaming_response import StreamedResponse, prepend
 from adapters.http.verified_body import verified
 from recordings.model.recording import Media, Recording
-from recordings.ports.audio import MediaMissing
+from recordings.ports.audio import Chunk, MediaMissing
 
-Read = Callable[[str, int, int | None], AsyncIterator[bytes]]
-"""`MediaStore.read`."""
+Read = Callable[[str, int, int | None], AsyncIterator[Chunk]]
+"""`MediaStore.read`, or the same with parts of files if the server can send them."""
 
 _COMMON_HEADERS: Final = {
     "accept-ranges": "bytes",
@@ -107,7 +107,7 @@ async def stream_part(media: Media, part: Part | None, headers: Mapping[str, str
     start, end = (0, media.length) if part is None else (part.start, part.end)
     chunks = aiter(read(media.url, start, end))
     if (start, end) == (0, media.length):
-        chunks = verified(chunks, media)
+        chunks = await verified(chunks, media)
     first = await anext(chunks, None)
     if first is None:
         raise MediaMissing(media.url)

@@ -2,9 +2,16 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
+from typing import Any, Final
 
+from starlette.requests import Request
 from starlette.responses import StreamingResponse
-from starlette.types import Send
+from starlette.types import Message, Send
+
+from recordings.ports.audio import Chunk, FilePart
+
+FILE_PART: Final = "recordings.file_part"
+"""The ASGI extension, and its message, for a part of a file that the server sends without reading it."""
 
 
 class BodySourceError(Exception):
@@ -17,21 +24,30 @@ class StreamedResponse(StreamingResponse):
     The generator is closed when the client disconnects. Starlette leaves that to the garbage collector.
     """
 
-    def __init__(self, body: AsyncGenerator[bytes], status: int, headers: Mapping[str, str]) -> None:
-        self._body = _with_named_errors(body)
+    def __init__(self, body: AsyncGenerator[Chunk], status: int, headers: Mapping[str, str]) -> None:
+        named: AsyncGenerator[Any] = _with_named_errors(body)
+        self._body = named
         super().__init__(self._body, status, headers)
 
-    def transform(self, function: Callable[[AsyncGenerator[bytes]], AsyncGenerator[bytes]]) -> None:
+    def transform(self, function: Callable[[AsyncGenerator[Any]], AsyncGenerator[bytes]]) -> None:
         """Replace the body with `function(body)`, which must close the original body."""
         self._body = self.body_iterator = function(self._body)
 
     async def stream_response(self, send: Send) -> None:
         """Send the whole body, then close it."""
         async with aclosing(self._body):
-            await super().stream_response(send)
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            async for chunk in self._body:
+                await send(_message(chunk))
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def prepend(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+def sends_files(request: Request) -> bool:
+    """Return true if the server can send parts of files."""
+    return FILE_PART in request.scope.get("extensions", ())
+
+
+async def prepend(first: Chunk, rest: AsyncIterator[Chunk]) -> AsyncGenerator[Chunk]:
     """Yield a piece that was already read, then the rest. Closes the rest at the end."""
     try:
         yield first
@@ -42,7 +58,13 @@ async def prepend(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[by
             await rest.aclose()
 
 
-async def _with_named_errors(body: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+def _message(chunk: Chunk) -> Message:
+    if isinstance(chunk, FilePart):
+        return {"type": FILE_PART, "part": chunk}
+    return {"type": "http.response.body", "body": chunk, "more_body": True}
+
+
+async def _with_named_errors(body: AsyncGenerator[Chunk]) -> AsyncGenerator[Chunk]:
     # Starlette takes every OSError for a client that disconnected. An OSError of the source is a fault.
     async with aclosing(body):
         try:

@@ -11,26 +11,39 @@ from asyncio import Future
 from pathlib import Path
 from typing import Final, Self
 
+from adapters.media.verified_files import VerifiedFiles
 from recordings.ports.audio import MediaMissing
 
 AT_ONCE: Final = 256 * 1024
 """Maximum bytes in one read on the event loop. It takes about 30 microseconds."""
 IN_THREAD: Final = 1 << 20
 """Maximum bytes in one read in a thread."""
+SAMPLED: Final = 256 * 1024
+"""One byte of so many is a sample. The system reads whole blocks in advance."""
 _NOWAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
 
 
 class OpenFile:
     """A file that is open for one reader. `size` is its length in bytes at the time of opening."""
 
-    def __init__(self, descriptor: int, size: int, *, nowait: bool = _NOWAIT is not None) -> None:
-        self.size = size
+    def __init__(
+        self,
+        descriptor: int,
+        opened: os.stat_result,
+        verified: VerifiedFiles | None = None,
+        *,
+        nowait: bool = _NOWAIT is not None,
+    ) -> None:
+        self.size = opened.st_size
+        self._opened = opened
+        self._verified = verified or VerifiedFiles()
         self._descriptor = descriptor
-        self._buffer = bytearray(AT_ONCE) if nowait else None
+        self._nowait = nowait
+        self._buffer: bytearray | None = None
         self._reading: Future[bytes] | None = None
 
     @classmethod
-    async def open(cls, path: Path) -> Self:
+    async def open(cls, path: Path, verified: VerifiedFiles | None = None) -> Self:
         """Open a file.
 
         Raises:
@@ -38,7 +51,7 @@ class OpenFile:
         """
         opening = asyncio.get_running_loop().run_in_executor(None, _open, path)
         try:
-            return cls(*await asyncio.shield(opening))
+            return cls(*await asyncio.shield(opening), verified)
         except asyncio.CancelledError:
             opening.add_done_callback(_close_opened)
             raise
@@ -52,6 +65,35 @@ class OpenFile:
         await asyncio.sleep(0)
         return ready
 
+    def fileno(self) -> int:
+        """Return the file descriptor."""
+        return self._descriptor
+
+    def is_in_memory(self, start: int, end: int) -> bool:
+        """Return true if the bytes from `start` to `end` (exclusive) are in memory, as far as samples can show it."""
+        if not self._nowait or _NOWAIT is None:
+            return False
+        sample = [bytearray(1)]
+        try:
+            return all(
+                os.preadv(self._descriptor, sample, offset, _NOWAIT)
+                for offset in (*range(start, end, SAMPLED), end - 1)
+            )
+        except OSError:
+            return False
+
+    def read_now(self, start: int, end: int) -> bytes:
+        """Return the bytes from `start` to `end` (exclusive), without a thread."""
+        return os.pread(self._descriptor, end - start, start)
+
+    def is_verified(self, sha256: str) -> bool:
+        """Return true if the file had this digest a short time ago, and was not changed since."""
+        return self._verified.has(self._descriptor, sha256)
+
+    def note_verified(self, sha256: str) -> None:
+        """Remember the digest of the file."""
+        self._verified.add(self._opened, sha256)
+
     def close(self) -> None:
         """Close the file, after a thread that still reads from it."""
         if self._reading is None or self._reading.done():
@@ -62,8 +104,9 @@ class OpenFile:
 
     def _read_at_once(self, offset: int, most: int) -> bytes | None:
         """Return the bytes that are in memory, or `None` if there are none."""
-        if self._buffer is None or _NOWAIT is None:
+        if not self._nowait or _NOWAIT is None:
             return None
+        self._buffer = self._buffer or bytearray(AT_ONCE)
         view = memoryview(self._buffer)[:most]
         try:
             count = os.preadv(self._descriptor, [view], offset, _NOWAIT)
@@ -71,7 +114,7 @@ class OpenFile:
             return None
         except OSError:
             # The file system does not support the flag. If the disk is broken, the read in the thread fails too.
-            self._buffer = None
+            self._nowait = False
             return None
         return bytes(view[:count])
 
@@ -82,7 +125,7 @@ class OpenFile:
         return await asyncio.shield(self._reading)
 
 
-def _open(path: Path) -> tuple[int, int]:
+def _open(path: Path) -> tuple[int, os.stat_result]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -91,9 +134,9 @@ def _open(path: Path) -> tuple[int, int]:
     if not stat.S_ISREG(found.st_mode):
         os.close(descriptor)
         raise MediaMissing(str(path))
-    return descriptor, found.st_size
+    return descriptor, found
 
 
-def _close_opened(opening: "Future[tuple[int, int]]") -> None:
+def _close_opened(opening: "Future[tuple[int, os.stat_result]]") -> None:
     if not opening.cancelled() and opening.exception() is None:
         os.close(opening.result()[0])

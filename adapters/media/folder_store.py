@@ -15,10 +15,13 @@ from adapters.media.file_reader import OpenFile
 from adapters.media.store_errors import AccessRefusedError, MediaFaultError
 from adapters.media.store_keys import quoted, unquoted
 from adapters.media.store_listing import objects_in_folder
-from recordings.ports.audio import MediaMissing, StoredObject
+from adapters.media.verified_files import VerifiedFiles
+from recordings.ports.audio import Chunk, FilePart, MediaMissing, StoredObject
 
 _COPIED_AT_ONCE: Final = 1 << 20
 _TRIES: Final = 8
+_PART: Final = 2 << 20
+"""Maximum bytes in one part of a file."""
 
 
 class FolderMedia:
@@ -32,6 +35,7 @@ class FolderMedia:
         self.prefix = prefix
         self.root = root
         self._prune = prune
+        self._verified = VerifiedFiles()
 
     async def put(self, key: str, path: str, content_type: str) -> str:  # noqa: ARG002 - a folder keeps no types
         """Store a copy of a file. An object with the same key is replaced.
@@ -49,17 +53,25 @@ class FolderMedia:
             MediaMissing: the file does not exist.
             MediaFaultError: the store's folder does not exist.
         """
-        path = self._path(url)
-        try:
-            file = await OpenFile.open(path)
-        except MediaMissing:
-            await asyncio.to_thread(self._require_root)
-            raise
-        except PermissionError as error:
-            raise _refused(error) from error
+        file = await self._open(url)
         try:
             offset, stop = start, file.size if end is None else min(end, file.size)
             while offset < stop and (chunk := await file.read(offset, stop - offset)):
+                offset += len(chunk)
+                yield chunk
+        finally:
+            file.close()
+
+    async def parts(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[Chunk]:
+        """Return the same as `read`, but the parts of the file that are in memory instead of their bytes."""
+        file = await self._open(url)
+        try:
+            offset, stop = start, file.size if end is None else min(end, file.size)
+            while offset < stop:
+                part = FilePart(file, offset, min(offset + _PART, stop))
+                chunk = part if file.is_in_memory(part.start, part.end) else await file.read(offset, stop - offset)
+                if not chunk:
+                    return
                 offset += len(chunk)
                 yield chunk
         finally:
@@ -94,6 +106,16 @@ class FolderMedia:
 
     async def close(self) -> None:
         """Do nothing: this store keeps nothing open."""
+
+    async def _open(self, url: str) -> OpenFile:
+        path = self._path(url)
+        try:
+            return await OpenFile.open(path, self._verified)
+        except MediaMissing:
+            await asyncio.to_thread(self._require_root)
+            raise
+        except PermissionError as error:
+            raise _refused(error) from error
 
     def _require_root(self) -> None:
         # If the disk is not mounted, the audio is not lost.

@@ -12,7 +12,7 @@ from adapters.media.store_keys import quoted, unquoted
 from adapters.media.verified_copy import Content, copy_verified, has_content
 from adapters.net import Guard
 from recordings.model.recording import Media
-from recordings.ports.audio import MediaAccessError, StoredObject
+from recordings.ports.audio import Chunk, MediaAccessError, StoredObject
 from recordings.rules.media_keys import plain_location
 
 LocationOf = Callable[[str], Awaitable[str | None]]
@@ -26,6 +26,7 @@ IDLE_SECONDS: Final = 20.0
 """How long the service waits for the next bytes of a store, and for its response to a short request."""
 _AT_ONCE: Final = 16
 _Found = TypeVar("_Found")
+_Part = TypeVar("_Part")
 
 
 class MediaRouter:
@@ -67,6 +68,12 @@ class MediaRouter:
     def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """Return the bytes of a URL from `start` to `end` (exclusive). Raise `MediaMissing` if there is no object."""
         return _without_stalls(self._store_of(url).read(url, start, end))
+
+    def parts(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[Chunk]:
+        """Return the same as `read`, but parts of open files instead of bytes where the store can do that."""
+        store = self._store_of(url)
+        parts: AsyncIterator[Chunk] = getattr(store, "parts", store.read)(url, start, end)
+        return _without_stalls(parts)
 
     async def length(self, url: str) -> int | None:
         """Return the length in bytes, or `None` if there is no object."""
@@ -206,7 +213,7 @@ async def _in_time(waiting: Awaitable[_Found]) -> _Found:
         raise MediaFaultError(f"the media store sent nothing for {IDLE_SECONDS:g} seconds") from error
 
 
-async def _without_stalls(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+async def _without_stalls(chunks: AsyncIterator[_Part]) -> AsyncGenerator[_Part]:
     """Return the chunks. Raise an error if a store sends nothing for long."""
     try:
         while True:

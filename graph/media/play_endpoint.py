@@ -1,6 +1,6 @@
 """`GET /media/{id}`: play a recording, with credentials or with a signed URL."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, Protocol
 
 from starlette.requests import Request
@@ -9,12 +9,13 @@ from starlette.routing import Route
 
 from adapters.http.audio_response import is_download, play
 from adapters.http.error_body import RETRY, error_response
+from adapters.http.streaming_response import sends_files
 from graph.media.convert import Converter
 from graph.media.wanted_format import wanted_format
 from recordings.model.account import Principal
 from recordings.model.errors import Busy, Forbidden, MediaUnavailable, NotFound, Refused, Unauthenticated
 from recordings.model.instants import Millis
-from recordings.ports.audio import MediaMissing, MediaStore
+from recordings.ports.audio import Chunk, MediaMissing
 from recordings.ports.clock import Clock
 from recordings.rules.media_grants import Grant, Grants
 from recordings.use_cases.playback import Playback
@@ -48,6 +49,16 @@ class PlayUseCases(Protocol):
         """Note a URL whose signature is not valid."""
 
 
+class PlayedMedia(Protocol):
+    """The media stores of an installation, with the methods that playing needs."""
+
+    def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """As `MediaStore.read`."""
+
+    def parts(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[Chunk]:
+        """As `read`, but parts of open files instead of bytes where the store can do that."""
+
+
 class MediaEndpoint:
     """Plays recordings. With `inline=true` a browser plays the file instead of saving it.
 
@@ -58,7 +69,7 @@ class MediaEndpoint:
         self,
         *,
         service: PlayUseCases,
-        media: MediaStore,
+        media: PlayedMedia,
         grants: Grants,
         clock: Clock,
         authenticate: Authenticate,
@@ -88,7 +99,8 @@ class MediaEndpoint:
         recording = playback.recording
         inline = request.query_params.get("inline") == "true"
         saves = is_download(request, inline=inline)
-        read = playback.audio(self._media.read, download=saves)
+        stored = self._media.parts if sends_files(request) else self._media.read
+        read = playback.audio(stored, download=saves)
         if self._converter is None or recording.media is None:
             return await play(request, recording, read, inline=inline)
         format_parameter = request.query_params.get("format")
@@ -99,8 +111,8 @@ class MediaEndpoint:
         if converted is None:
             response = await play(request, recording, read, inline=inline)
         else:
-            read = playback.audio(converted.read, recording=converted.recording, download=saves)
-            response = await play(request, converted.recording, read, inline=inline)
+            copied = playback.audio(converted.read, recording=converted.recording, download=saves)
+            response = await play(request, converted.recording, copied, inline=inline)
         if format_parameter is None:
             # Caches must keep a separate response for each Accept header.
             response.headers["vary"] = "Accept"

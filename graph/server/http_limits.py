@@ -7,7 +7,9 @@ from collections import OrderedDict
 from contextlib import suppress
 from typing import Any, Final
 
+from adapters.http.streaming_response import FILE_PART
 from adapters.recorders.embedded import HttpProtocol
+from graph.server.file_sender import FileSender
 from graph.subscriptions.stream_response import DEAD_PEER
 
 MAX_HEAD: Final = 64 * 1024
@@ -107,9 +109,14 @@ class LimitedHttpProtocol(HttpProtocol):
         """Handle the end of a head."""
         self._in_body, self._head_bytes, self._bytes_outside_chunks = True, 0, 0
         self.scope["extensions"] = {DEAD_PEER: self._limit_unacknowledged}  # type: ignore[dict-item]
+        if self.scheme == "http":
+            self.scope["extensions"][FILE_PART] = {}
         self._idle_connections().pop(self, None)
         self._cancel_request_timer()
         super().on_headers_complete()
+        if FILE_PART in self.scope["extensions"]:
+            # The task of the request has not started yet.
+            self.cycle.send = FileSender(self.cycle, RESPONSE_SECONDS).send  # type: ignore[method-assign]
 
     def on_message_complete(self) -> None:
         """Handle the end of a request. Another one may follow on this connection."""

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.http import error_body
 from adapters.http.request_ids import HEADER, request_id_of
+from adapters.http.streaming_response import FILE_PART
 from graph.metrics.counters import count_store_error
 from graph.server.access_log import log_request
 from graph.server.log_setup import logger, scrub
@@ -123,6 +124,8 @@ class LoggedResponse:
             self.status = message.get("status", 101)
         elif message["type"] == "http.response.body":
             self.length += len(message.get("body", b""))
+        elif message["type"] == FILE_PART:
+            self.length += len(message["part"])
         elif message["type"] == "websocket.close" and self.status is None:
             self.status = 403
         await self._send(message)

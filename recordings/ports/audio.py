@@ -35,6 +35,43 @@ class MediaAccessError(MediaStoreUnavailableError):
     """The media store rejects the credentials, or they do not permit this request. The message names the request."""
 
 
+class AudioFile(Protocol):
+    """An open file of a media store on this machine."""
+
+    def fileno(self) -> int:
+        """Return the file descriptor."""
+
+    def read_now(self, start: int, end: int) -> bytes:
+        """Return the bytes from `start` to `end` (exclusive). They must be in memory."""
+
+    def is_verified(self, sha256: str) -> bool:
+        """Return true if the file had this digest a short time ago, and was not changed since."""
+
+    def note_verified(self, sha256: str) -> None:
+        """Note that all bytes of the file were read, and have this digest."""
+
+
+@dataclass(slots=True, eq=False)
+class FilePart:
+    """The bytes from `start` to `end` (exclusive) of an open file. They are in memory, so a read does not wait.
+
+    The file stays open until the next part is requested. `sent` is how many bytes the client has got so far.
+    """
+
+    file: AudioFile
+    start: int
+    end: int
+    sent: int = 0
+
+    def __len__(self) -> int:
+        """Return the number of bytes."""
+        return self.end - self.start
+
+
+Chunk = bytes | FilePart
+"""A part of stored audio: its bytes, or the place in a file from which a server can send them without reading them."""
+
+
 class MediaStore(Protocol):
     """Stores audio. Objects are immutable: a key is written again only with the same bytes."""
 

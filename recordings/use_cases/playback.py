@@ -4,14 +4,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import TypeVar, cast
 
 from recordings.model.account import Principal, Scope
 from recordings.model.audit_entry import AuditAction, AuditObject, Way
 from recordings.model.errors import MediaUnavailable, Unauthenticated
 from recordings.model.instants import Millis
 from recordings.model.recording import Recording, Shelf, State
-from recordings.ports.audio import MediaMissing
+from recordings.ports.audio import Chunk, FilePart, MediaMissing
 from recordings.ports.audit import Audit, Play, Refusals
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.access import require_scope
@@ -21,8 +21,9 @@ from recordings.use_cases.authorized import Authorized, no_recording
 
 Find = Callable[[], Awaitable[str | None]]
 """Returns the URL of the audio as it is now."""
-Read = Callable[[str, int, int | None], AsyncIterator[bytes]]
-"""`MediaStore.read`."""
+Part = TypeVar("Part", bound=Chunk)
+Read = Callable[[str, int, int | None], AsyncIterator[Part]]
+"""`MediaStore.read`, or the same with parts of files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Playback:
     way: Way | None = None
     find: Find | None = None
 
-    def audio(self, read: Read, *, recording: Recording | None = None, download: bool = False) -> Read:
+    def audio(self, read: Read[Part], *, recording: Recording | None = None, download: bool = False) -> Read[Part]:
         """Return the function that reads the audio for the caller.
 
         Args:
@@ -96,12 +97,14 @@ class Plays:
         self._audit.refuse(None, AuditAction.PLAY, AuditObject("signed URL"), refused)
 
 
-async def _relocated(read: Read, find: Find, url: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
+async def _relocated(
+    read: Read[Part], find: Find, url: str, start: int = 0, end: int | None = None
+) -> AsyncGenerator[Part]:
     """Return the bytes. If the audio is moved meanwhile, continue at its new URL."""
     position = start
     while True:
         try:
-            async with aclosing(cast("AsyncGenerator[bytes]", read(url, position, end))) as chunks:
+            async with aclosing(cast("AsyncGenerator[Part]", read(url, position, end))) as chunks:
                 async for chunk in chunks:
                     yield chunk
                     position += len(chunk)
@@ -114,25 +117,28 @@ async def _relocated(read: Read, find: Find, url: str, start: int = 0, end: int 
             return
 
 
-async def _followed(play: Play, read: Read, url: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
+async def _followed(
+    play: Play, read: Read[Part], url: str, start: int = 0, end: int | None = None
+) -> AsyncGenerator[Part]:
     """Return the bytes. The entry is written after the first bytes were read, and before they are returned."""
     position = start
     # Every reader is a generator, so that it can be closed.
-    async with aclosing(cast("AsyncGenerator[bytes]", read(url, start, end))) as chunks:
-        first = await anext(chunks, None)
-        if first is None:
+    async with aclosing(cast("AsyncGenerator[Part]", read(url, start, end))) as chunks:
+        chunk = await anext(chunks, None)
+        if chunk is None:
             return
         await play.begin(start)
         try:
-            yield first
-            # The server has sent a piece when it asks for the next one.
-            position += len(first)
-            play.heard(start, position)
-            async for chunk in chunks:
+            while chunk is not None:
                 yield chunk
+                # The server has sent a piece when it asks for the next one.
                 play.heard(position, position + len(chunk))
                 position += len(chunk)
+                chunk = None
+                chunk = await anext(chunks, None)
         finally:
+            if isinstance(chunk, FilePart) and chunk.sent:
+                play.heard(position, position + chunk.sent)
             play.pause()
 
 

@@ -1,8 +1,11 @@
 """Playback from a store that stalls, or that has other bytes than the stored ones."""
 
 import asyncio
+import os
+import time
 from collections.abc import AsyncIterator
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,10 +17,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from adapters.http.audio_response import stream_part
+from adapters.http.verified_body import verified
 from adapters.media import AccessRefusedError, MediaFaultError, MediaRouter, media_router
+from adapters.media.folder_store import FolderMedia
 from adapters.media.s3_client import error_for
+from adapters.media.verified_files import VerifiedFiles
 from recordings.model.recording import Media
-from recordings.ports.audio import MediaArchived, MediaDamaged, MediaMissing
+from recordings.ports.audio import FilePart, MediaArchived, MediaDamaged, MediaMissing
 
 DATA = bytes(range(256)) * 1_000
 
@@ -113,3 +119,78 @@ def test_a_missing_permission_is_named(code: str, operation: str, permission: st
     error = error_for("s3://bucket/x", response_error(code, operation))
     assert isinstance(error, AccessRefusedError)
     assert permission in str(error)
+
+
+class Watch:
+    """The clocks of `VerifiedFiles`."""
+
+    def __init__(self) -> None:
+        self.seconds = 3_600.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def time_ns(self) -> int:
+        return time.time_ns() + round(self.seconds * 1e9)
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+async def folder(tmp_path: Path, watch: Watch) -> FolderMedia:
+    store = FolderMedia(tmp_path, "local:")
+    store._verified = VerifiedFiles(watch.monotonic, watch.time_ns)
+    (tmp_path / "x").write_bytes(DATA)
+    # The first download computes the digest.
+    assert await kinds(store) == {bytes}
+    return store
+
+
+async def kinds(store: FolderMedia) -> set[type]:
+    """Download the whole audio and return the types of its chunks."""
+    chunks = await verified(store.parts("local:x", 0, len(DATA)), media(DATA))
+    return {type(chunk) async for chunk in chunks}
+
+
+@pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="this system has no RWF_NOWAIT")
+class TestVerifiedFile:
+    """A file whose digest is known."""
+
+    async def test_an_unchanged_file_is_sent_without_a_read(self, folder: FolderMedia) -> None:
+        assert await kinds(folder) == {FilePart}
+
+    async def test_a_digest_is_computed_again_after_an_hour(self, folder: FolderMedia, watch: Watch) -> None:
+        watch.seconds += 3_601
+        assert await kinds(folder) == {bytes}
+        assert await kinds(folder) == {FilePart}
+
+    async def test_a_file_that_was_just_written_is_read_each_time(self, folder: FolderMedia, watch: Watch) -> None:
+        (folder.root / "x").write_bytes(DATA)
+        watch.seconds = 0
+        assert [await kinds(folder) for _ in range(2)] == [{bytes}, {bytes}]
+
+    @pytest.mark.parametrize("is_replaced", [True, False])
+    async def test_a_changed_file_never_completes(self, folder: FolderMedia, *, is_replaced: bool) -> None:
+        path = folder.root / "x"
+        before = path.stat()
+        if is_replaced:
+            path.rename(folder.root / "old")
+        path.write_bytes(changed(DATA))
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        with pytest.raises(MediaDamaged):
+            await kinds(folder)
+
+    async def test_a_file_that_changes_while_it_is_sent_never_completes(self, folder: FolderMedia) -> None:
+        length = 3 << 20
+        (folder.root / "x").write_bytes(bytes(length))
+        wanted = media(bytes(length))
+        async for _ in await verified(folder.parts("local:x", 0, length), wanted):
+            pass
+        chunks = await verified(folder.parts("local:x", 0, length), wanted)
+        assert isinstance(await anext(chunks), FilePart)
+        (folder.root / "x").write_bytes(bytes(length))
+        with pytest.raises(MediaDamaged):
+            await anext(chunks)

@@ -152,7 +152,7 @@ async def test_files_and_folders_are_private(tmp_path: Path, source: str) -> Non
 @pytest.mark.parametrize("nowait", [True, False])
 async def test_reads_with_and_without_a_thread_return_the_same_bytes(source: str, nowait: bool) -> None:
     descriptor = os.open(source, os.O_RDONLY)
-    file = OpenFile(descriptor, len(DATA), nowait=nowait)
+    file = OpenFile(descriptor, os.fstat(descriptor), nowait=nowait)
     read = bytearray()
     while chunk := await file.read(len(read), len(DATA)):
         read += chunk
@@ -219,7 +219,7 @@ async def test_a_cancelled_reader_closes_its_file_after_the_thread(
 
     monkeypatch.setattr(os, "pread", slow)
     monkeypatch.setattr(os, "close", note)
-    file = OpenFile(descriptor, len(DATA), nowait=False)
+    file = OpenFile(descriptor, os.fstat(descriptor), nowait=False)
     reading = asyncio.create_task(file.read(0, 100))
     assert await asyncio.to_thread(entered.wait, 30)
     reading.cancel()
