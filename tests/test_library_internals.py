@@ -79,6 +79,8 @@ NAMES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
             )
         ),
         "uvicorn.protocols.http.flow_control:FlowControl.pause_reading",
+        "uvicorn.protocols.http.flow_control:FlowControl.drain",
+        "uvicorn.protocols.http.httptools_impl:RequestResponseCycle.send",
         *(
             f"uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol.{name}"
             for name in ("data_received", "handle_text", "handle_bytes", "handle_ping", "handle_cont")
@@ -241,7 +243,7 @@ def _http_protocol() -> Iterator[tuple[str, bool]]:
     for name in ("connections", "loop", "transport", "flow", "cycle"):
         yield f"HttpToolsProtocol.{name}", hasattr(protocol, name)
     source = inspect.getsource(RequestResponseCycle.__init__)
-    for name in ("body", "response_complete"):
+    for name in ("body", "response_complete", "scope", "transport", "flow", "disconnected", "expected_content_length"):
         yield f"RequestResponseCycle.{name}", f"self.{name}" in source
     yield "FlowControl.read_paused", "self.read_paused" in inspect.getsource(FlowControl.__init__)
 

@@ -114,7 +114,8 @@ class LimitedHttpProtocol(HttpProtocol):
         self._idle_connections().pop(self, None)
         self._cancel_request_timer()
         super().on_headers_complete()
-        if FILE_PART in self.scope["extensions"]:
+        # The head of a WebSocket begins no cycle.
+        if FILE_PART in self.scope["extensions"] and getattr(self.cycle, "scope", None) is self.scope:
             # The task of the request has not started yet.
             self.cycle.send = FileSender(self.cycle, RESPONSE_SECONDS).send  # type: ignore[method-assign]
 
