@@ -29,7 +29,7 @@ from graph.schema.filter_types import (
 from graph.schema.partial_input import PartialInput
 from recordings.model.errors import InvalidInput
 from recordings.model.fields import PARTS, FieldType, filterable
-from recordings.model.query import MAX_DEPTH, And, Condition, Equal, HasMedia, Held, Not, Or, check
+from recordings.model.query import MAX_LEVELS, And, Condition, Equal, HasMedia, Held, Not, Or, check
 
 Path = tuple[str, ...]
 
@@ -96,31 +96,33 @@ _FIELDS: Final = {
 """The fields of `RecordingFilter` with conditions on one value, and their names in a row."""
 
 
-def to_condition(filter: RecordingFilter | None, path: Path = ("filter",)) -> Condition:
+def to_condition(filter: RecordingFilter | None, path: Path = ("filter",), level: int = 1) -> Condition:
     """Return the domain's condition for a filter. `path` is the path of the filter in the arguments.
+
+    `level` is 1 for a filter that is not inside another one.
 
     Raises:
         InvalidInput: a value is out of bounds; the error has the path of the value.
     """
     if filter is None:
         return And(())
-    if len(path) > 2 * MAX_DEPTH:
-        raise InvalidInput.of(path[:1], "maximum", "a deeper filter", f"at most {MAX_DEPTH} levels deep")
-    conditions = (*_combined(filter, path), *_leaves(filter, path))
+    if level > MAX_LEVELS:
+        raise InvalidInput.of(path[:1], "maximum", "a deeper filter", f"at most {MAX_LEVELS} levels deep")
+    conditions = (*_combined(filter, path, level + 1), *_leaves(filter, path))
     return conditions[0] if len(conditions) == 1 else And(conditions)
 
 
-def _combined(filter: RecordingFilter, path: Path) -> Iterator[Condition]:
+def _combined(filter: RecordingFilter, path: Path, level: int) -> Iterator[Condition]:
     if filter.and_ is not None:
-        yield And(_each(filter.and_, (*path, "and")))
+        yield And(_each(filter.and_, (*path, "and"), level))
     if filter.or_ is not None:
-        yield Or(_each(filter.or_, (*path, "or")))
+        yield Or(_each(filter.or_, (*path, "or"), level))
     if filter.not_ is not None:
-        yield Not(to_condition(filter.not_, (*path, "not")))
+        yield Not(to_condition(filter.not_, (*path, "not"), level))
 
 
-def _each(filters: Sequence[RecordingFilter], path: Path) -> tuple[Condition, ...]:
-    return tuple(to_condition(item, (*path, str(index))) for index, item in enumerate(filters))
+def _each(filters: Sequence[RecordingFilter], path: Path, level: int) -> tuple[Condition, ...]:
+    return tuple(to_condition(item, (*path, str(index)), level) for index, item in enumerate(filters))
 
 
 def _leaves(filter: RecordingFilter, path: Path) -> Iterator[Condition]:

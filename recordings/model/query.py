@@ -17,7 +17,10 @@ from recordings.model.recording import Shelf
 
 MAX_PAGE: Final = 100
 MAX_CONDITIONS: Final = 64
-MAX_DEPTH: Final = 8
+MAX_LEVELS: Final = 8
+"""The maximum number of filters inside one another."""
+MAX_DEPTH: Final = 2 * MAX_LEVELS
+"""The maximum depth of a condition. A filter in a list of filters is two levels of conditions: `And` in `Or`."""
 MAX_VALUES: Final = 100
 MAX_TEXT: Final = 512
 MAX_NUMBER: Final = 2**53

@@ -24,7 +24,19 @@ from graph.schema.filter_types import (
 from graph.schema.scalars import DateTime, parse_date_time
 from recordings.model.account import Account
 from recordings.model.instants import EARLIEST, LATEST, to_iso
-from recordings.model.query import MAX_DESCENDANTS, And, Equal, HasMedia, In, Not, Or, Prefix, Range, matches
+from recordings.model.query import (
+    MAX_DESCENDANTS,
+    MAX_LEVELS,
+    And,
+    Equal,
+    HasMedia,
+    In,
+    Not,
+    Or,
+    Prefix,
+    Range,
+    matches,
+)
 from recordings.model.recording import Delivery, DeliveryState, Direction, EndCause, Hold, Reason, State
 from tests.graph.api import Api
 from tests.support.memory_installation import ACCOUNT, CHILD, SIBLING
@@ -133,6 +145,18 @@ async def test_a_filter_returns_the_matching_recordings(api: Api, given_filter: 
     await api.keep(label="d", state=State.FAILED, media=None, duration_ms=None, format="wav", start=4_000,
                    reason=Reason.NOT_AUDIO)  # fmt: skip
     assert await labels(api, given_filter) == set(expected_labels)
+
+
+@pytest.mark.parametrize("kind", ["and", "or", "not"])
+async def test_filters_inside_one_another_have_eight_levels(api: Api, kind: str) -> None:
+    await api.keep(label="a")
+
+    def nested(levels: int) -> dict[str, Any]:
+        inner: Any = nested(levels - 1) if levels > 1 else {}
+        return {"label": {"prefix": "a"}, "state": {"known": True}, kind: inner if kind == "not" else [inner]}
+
+    assert await labels(api, nested(MAX_LEVELS - 1)) <= {"a"}
+    assert "at most 8 levels deep" in (await api.refused(LIST, f=nested(MAX_LEVELS)))["message"]
 
 
 @pytest.mark.parametrize("value", [2**53 - 1, 1 - 2**53])

@@ -14,6 +14,7 @@ from recordings.model.errors import QueryTooBroad
 from recordings.model.fields import RecordingRow
 from recordings.model.query import (
     EVERYTHING,
+    MAX_DEPTH,
     And,
     Condition,
     Count,
@@ -237,6 +238,17 @@ async def test_every_form_of_a_range_of_the_sort_key_selects_its_rows(
     query = Query(account_id=listing.account, where=where, order=Order(OrderField.DURATION))
     assert await store.count(query) == Count(matching)
     assert len((await store.page(query, PageRequest(limit=9))).rows) == matching
+
+
+async def test_the_deepest_condition_selects_its_rows(store: MetadataStore) -> None:
+    listing = await Listing.of(store, [recording(label=value) for value in ("a", "b", None)])
+    where: Condition = Equal("label", "a")
+    for _ in range((MAX_DEPTH - 2) // 2):
+        where = Or((And((Prefix("label", "a"), where)), Equal("label", "none")))
+    where = Not(where)
+    query = Query(account_id=listing.account, where=check(where))
+    assert await store.count(query) == Count(2)
+    assert len((await store.page(query, PageRequest(limit=9))).rows) == 2
 
 
 @bounded(40)
