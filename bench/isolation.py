@@ -8,6 +8,9 @@ A real server runs in a process of its own, and so do the clients of account A t
 lists that end in QUERY_TOO_BROAD or examine thousands of rows, with and without `totalCount`. Another client reads
 plain pages of account A and of account B in turns. Rounds without and with slow queries alternate. The rate limit is
 raised, because it would end the slow queries.
+
+On MongoDB, it also prints the ratio of the machine (`bench.mongod_floor`): the same commands at the same rate, sent by
+a bare driver and not through the service.
 """
 
 import argparse
@@ -17,8 +20,8 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -27,6 +30,7 @@ from typing import Any, Final
 import httpx
 
 from bench import tables
+from bench.mongod_floor import Replay, recorded, send_commands
 from bench.tables import Mongo, Sqlite, StoreBench, opened
 from graph.services import Services, open_services
 from graph.settings import load
@@ -35,9 +39,8 @@ from tests.e2e.server import Server
 from tests.servers.mongod import Mongod
 
 ACCOUNTS: Final = {"A": "a" * 32, "B": "b" * 32}
+DATABASE: Final = "isolation"
 ROUNDS: Final = 3
-SENT: Final = ""
-"""The key of the number of slow queries."""
 PAGES: Final = 60
 """How many pages of each account one round reads."""
 NO_RATE_LIMIT: Final = {"RECORDINGS_GRAPHQL_BURST": "1000000000", "RECORDINGS_GRAPHQL_PER_SECOND": "1000000000"}
@@ -77,20 +80,21 @@ def varied(count: int) -> Iterator[dict[str, Any]]:
 
 @dataclass
 class Times:
-    """The seconds of the plain pages of one account, without and with slow queries."""
+    """The seconds of the plain pages of one account: alone, with slow queries, and with those of a bare driver."""
 
     quiet: list[float] = field(default_factory=list)
     busy: list[float] = field(default_factory=list)
+    bare: list[float] = field(default_factory=list)
 
 
-def send_slow(url: str, token: str, clients: int, run: Event, end: Event, results: Any) -> None:
+def send_slow(url: str, token: str, clients: int, sent: Any, run: Event, end: Event, results: Any) -> None:
     """Send slow queries while `run` is set, until `end`. This is the process of account A's slow clients."""
-    results.put(asyncio.run(_send_slow(url, token, clients, run, end)))
+    results.put(asyncio.run(_send_slow(url, token, clients, sent, run, end)))
 
 
-async def _send_slow(url: str, token: str, clients: int, run: Event, end: Event) -> Counter[str]:
-    """Return how many queries were sent, and how many failed with each message."""
-    sent: Counter[str] = Counter()
+async def _send_slow(url: str, token: str, clients: int, sent: Any, run: Event, end: Event) -> Counter[str]:
+    """Return how many queries failed with each message. `sent` is the number of all queries."""
+    failed: Counter[str] = Counter()
 
     async def send(client: httpx.AsyncClient, first: int) -> None:
         number = first
@@ -102,13 +106,13 @@ async def _send_slow(url: str, token: str, clients: int, run: Event, end: Event)
             response = await client.post(f"{url}/graphql", json=body)
             number += 1
             errors = response.json().get("errors", ())
-            sent[SENT] += 1
-            sent.update(each["message"] for each in errors if each["extensions"]["code"] != "QUERY_TOO_BROAD")
+            sent.value += 1
+            failed.update(each["message"] for each in errors if each["extensions"]["code"] != "QUERY_TOO_BROAD")
 
     limits = httpx.Limits(max_connections=clients)
     async with httpx.AsyncClient(headers={"x-auth-token": token}, timeout=60, limits=limits) as client:
         await asyncio.gather(*(send(client, number) for number in range(clients)))
-    return sent
+    return failed
 
 
 async def plain_pages(url: str, tokens: dict[str, str], times: dict[str, list[float]]) -> None:
@@ -125,38 +129,57 @@ async def plain_pages(url: str, tokens: dict[str, str], times: dict[str, list[fl
                     times[name].append(seconds)
 
 
-async def measure(name: str, server: Server, tokens: dict[str, str], clients: int) -> None:
+async def measure(name: str, server: Server, tokens: dict[str, str], clients: int, replay: Replay | None) -> None:
     """Print the ratios of the plain pages of both accounts."""
     context = multiprocessing.get_context("spawn")
-    run, end, results = context.Event(), context.Event(), context.Queue()
-    slow = context.Process(target=send_slow, args=(server.url, tokens["A"], clients, run, end, results), daemon=True)
-    slow.start()
+    run, run_bare, end, results = context.Event(), context.Event(), context.Event(), context.Queue()
+    sent, per_second = context.Value("i", 0), context.Value("d", 1.0)
+    senders = [
+        context.Process(target=send_slow, args=(server.url, tokens["A"], clients, sent, run, end, results), daemon=True)
+    ]
+    if replay is not None:
+        senders.append(context.Process(target=send_commands, args=(replay, per_second, run_bare, end), daemon=True))
+    for sender in senders:
+        sender.start()
     found = {name: Times() for name in tokens}
     busy_seconds = 0.0
     for _ in range(ROUNDS):
         await plain_pages(server.url, tokens, {name: times.quiet for name, times in found.items()})
-        run.set()
         start = time.perf_counter()
-        await asyncio.sleep(0.5)
-        await plain_pages(server.url, tokens, {name: times.busy for name, times in found.items()})
+        async with running(run):
+            await plain_pages(server.url, tokens, {name: times.busy for name, times in found.items()})
         busy_seconds += time.perf_counter() - start
-        run.clear()
-        # The running queries end.
-        await asyncio.sleep(1)
+        per_second.value = max(sent.value / busy_seconds, 1.0)
+        if replay is not None:
+            async with running(run_bare):
+                await plain_pages(server.url, tokens, {name: times.bare for name, times in found.items()})
     end.set()
-    sent = await asyncio.to_thread(results.get)
-    await asyncio.to_thread(slow.join)
-    print(
-        f"{name}: {clients} clients of A sent {sent.pop(SENT) / busy_seconds:.0f} slow queries/s, failed: {dict(sent)}"
-    )
+    failed = await asyncio.to_thread(results.get)
+    for sender in senders:
+        await asyncio.to_thread(sender.join)
+    print(f"{name}: {clients} clients of A sent {sent.value / busy_seconds:.0f} slow queries/s, failed: {dict(failed)}")
     for account, times in found.items():
         for percent in (50, 99):
-            quiet, busy = (statistics.quantiles(each, n=100)[percent - 1] for each in (times.quiet, times.busy))
+            quiet, busy, bare = (
+                statistics.quantiles(each or [0.0, 0.0], n=100)[percent - 1]
+                for each in (times.quiet, times.busy, times.bare)
+            )
             print(
                 f"{name}: plain page of {account}, p{percent}: {quiet * 1e3:7.2f} ms, "
-                f"{busy * 1e3:7.2f} ms with slow queries of A: {busy / quiet:5.2f}x",
+                f"{busy * 1e3:7.2f} ms with slow queries of A: {busy / quiet:5.2f}x"
+                + (f"; {bare / quiet:5.2f}x if a bare driver sends them" if replay else ""),
                 flush=True,
             )
+
+
+@asynccontextmanager
+async def running(event: Event) -> AsyncIterator[None]:
+    """Let slow queries run from half a second before the block to its end, and wait until they have ended."""
+    event.set()
+    await asyncio.sleep(0.5)
+    yield
+    event.clear()
+    await asyncio.sleep(1)
 
 
 async def make_tokens(services: Services) -> dict[str, str]:
@@ -174,11 +197,14 @@ async def run_store(bench: StoreBench, data: Path, mongodb: str | None, rows: in
     options = {"data": str(data), **({} if mongodb is None else {"mongodb": mongodb})}
     async with open_services(load({}, options)) as services:
         tokens = await make_tokens(services)
+    replay = None
+    if mongodb is not None:
+        replay = Replay(mongodb, DATABASE, await recorded(mongodb, DATABASE, SLOW, ACCOUNTS["A"]))
     server = Server(data, *(() if mongodb is None else ("--mongodb", mongodb)), **NO_RATE_LIMIT)
     server.launch_unforked()
     try:
         await asyncio.to_thread(server.wait_until_ready)
-        await measure(bench.name, server, tokens, clients)
+        await measure(bench.name, server, tokens, clients, replay)
     finally:
         server.kill()
 
@@ -194,8 +220,8 @@ async def run(rows: int, wanted: str | None, clients: int) -> None:
                 mongod = stack.enter_context(Mongod(Path(folder, "mongod")))
                 data = Path(folder, "data")
                 data.mkdir()
-                uri = mongod.uri.replace("/?", "/isolation?", 1)
-                await run_store(Mongo(mongod.uri, "isolation", varied), data, uri, rows, clients)
+                uri = mongod.uri.replace("/?", f"/{DATABASE}?", 1)
+                await run_store(Mongo(mongod.uri, DATABASE, varied), data, uri, rows, clients)
 
 
 def main() -> None:

@@ -119,7 +119,7 @@ class Mongod:
         self._wait(lambda hello: True)
 
     def initiate(self) -> None:
-        """Make the server the primary of its own replica set. Do nothing if it is already."""
+        """Make the server the primary of its own replica set. Data of a server on another port gets this port."""
         members = [{"_id": 0, "host": f"127.0.0.1:{self.port}"}]
         with self.client() as client:
             try:
@@ -127,6 +127,10 @@ class Mongod:
             except OperationFailure as error:
                 if error.code != ALREADY_INITIATED:
                     raise
+                config = client.admin.command("replSetGetConfig")["config"]
+                if [each["host"] for each in config["members"]] != [members[0]["host"]]:
+                    config |= {"members": members, "version": config["version"] + 1}
+                    client.admin.command("replSetReconfig", config, force=True)
         self._wait(lambda hello: bool(hello.get("isWritablePrimary")))
 
     def stop(self) -> None:

@@ -1,6 +1,5 @@
 """Pages and counts of recordings in MongoDB."""
 
-from asyncio import gather
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -44,8 +43,11 @@ from recordings.model.query import (
 READ_MS: Final = 8_000
 """The maximum time (milliseconds) of one read. All reads are bounded, so only an overloaded server needs so long."""
 
-SLOW_PER_ACCOUNT: Final = 2
-"""How many counts, and pages that examine more than their own rows, of one account may run at the same time."""
+SLOW_PER_ACCOUNT: Final = 1
+"""How many counts, and pages that examine more than their own rows, of one account may run at the same time.
+
+With two, the queries of one account can occupy both cores of a small MongoDB server.
+"""
 
 
 @raises_store_unavailable
@@ -122,15 +124,20 @@ class RecordingLists:
         sets = (*question.sets, *((each,) for each in question.without))
         # Of several sets, the caller knows that each has few enough entries.
         most = limit if len(sets) == 1 else UNLIMITED
-        found = await gather(*(self._ids(query, each, most) for each in sets))
+        found = [await self._ids(query, each, most) for each in sets]
         wanted = len(question.sets)
         common = set.intersection(*found[:wanted]).difference(*found[wanted:])
         return None if len(common) > limit else (len(common), list(common))
 
     async def _ids(self, query: Query, selections: Sequence[Selection], limit: int) -> set[str]:
-        """Return the ids of the rows of selections. Many ids are one array, because documents take longer to read."""
-        found = await gather(*(self._array(where.scan(query, each), limit + 1) for each in selections))
-        return set().union(*found)
+        """Return the ids of the rows of selections. Many ids are one array, because documents take longer to read.
+
+        The selections are read one after the other: a query occupies one connection and one core of MongoDB.
+        """
+        found: set[str] = set()
+        for each in selections:
+            found.update(await self._array(where.scan(query, each), limit + 1))
+        return found
 
     async def _array(self, find: where.Find, limit: int) -> Sequence[str]:
         stages = [{"$match": find.filter}, {"$limit": limit}, {"$group": {"_id": None, "ids": {"$push": "$_id"}}}]
