@@ -29,8 +29,18 @@ def peak_mib(pid: int) -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) / 1_024
 
 
+def tree_of(pid: int) -> frozenset[int]:
+    """Return a process and all its descendants."""
+    return frozenset(_times_of_tree(pid))
+
+
 def cpu_of_tree(pid: int) -> float:
     """Return the user and system time of a process and its children so far, also of ended ones, in seconds."""
+    return sum(_times_of_tree(pid).values()) / TICKS
+
+
+def _times_of_tree(pid: int) -> dict[int, int]:
+    """Return the clock ticks of each process of a tree."""
     parents: dict[int, int] = {}
     times: dict[int, int] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
@@ -41,4 +51,4 @@ def cpu_of_tree(pid: int) -> float:
     found = {pid}
     while more := {child for child, parent in parents.items() if parent in found} - found:
         found |= more
-    return sum(times[each] for each in found if each in times) / TICKS
+    return {each: times[each] for each in found if each in times}

@@ -2,7 +2,9 @@
  *
  *     sender CHUNKS STREAM_SID PAYLOAD FILE_DESCRIPTOR...
  *
- * bench.recorder compiles and starts it. A sender in Python needs more CPU time for a message than the recorder. */
+ * The first six bytes of each frame are its number in decimal digits, so that a lost frame can be found.
+ * bench.recorder and bench.soak compile and start it. A sender in Python needs more CPU time for a message than the
+ * recorder. */
 
 #include <stdint.h>
 #include <stdio.h>
@@ -47,6 +49,19 @@ static void send_text(int file, int length) {
     }
 }
 
+/* Write the base64 of a number in six digits. */
+static void write_number(char *text, int number) {
+    static const char *alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char digits[16];
+    snprintf(digits, sizeof digits, "%06d", number % 1000000);
+    for (int half = 0; half < 2; half++) {
+        const char *three = digits + 3 * half;
+        int bits = three[0] << 16 | three[1] << 8 | three[2];
+        for (int index = 0; index < 4; index++)
+            text[4 * half + index] = alphabet[bits >> (18 - 6 * index) & 63];
+    }
+}
+
 int main(int count, char **arguments) {
     static const char *media = "{\"event\":\"media\",\"sequenceNumber\":\"%d\",\"media\":{\"track\":\"%s\",\"chunk\":\"%d\","
                                "\"timestamp\":\"%d\",\"payload\":\"%s\"},\"streamSid\":\"%s\"}";
@@ -54,9 +69,11 @@ int main(int count, char **arguments) {
     if (count < 5)
         return 2;
     int chunks = atoi(arguments[1]), streams = count - 4, room = sizeof frame - 8;
-    const char *sid = arguments[2], *payload = arguments[3];
+    const char *sid = arguments[2];
+    char *payload = arguments[3];
     int64_t start = now();
-    for (int chunk = 0; chunk < chunks; chunk++)
+    for (int chunk = 0; chunk < chunks; chunk++) {
+        write_number(payload, chunk);
         for (int half = 0; half < 2; half++)
             for (int number = 0; number < streams; number++) {
                 int64_t at = start + chunk * TICK + half * TICK / 2 + number * (TICK / 2) / streams;
@@ -67,5 +84,6 @@ int main(int count, char **arguments) {
                 if (half && (chunk + number) % 50 == 0)
                     send_text(file, snprintf(frame + 8, room, mark, sid, at / 1e9));
             }
+    }
     return 0;
 }

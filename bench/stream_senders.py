@@ -28,13 +28,12 @@ def text_frame(message: dict[str, Any]) -> bytes:
 
 
 def media(track: str, chunk: int) -> bytes:
-    payload = base64.b64encode(secrets.token_bytes(160)).decode()
-    body = {"track": track, "chunk": str(chunk), "timestamp": str(chunk * 20), "payload": payload}
+    body = {"track": track, "chunk": str(chunk), "timestamp": str(chunk * 20), "payload": payload()}
     return text_frame({"event": "media", "sequenceNumber": str(2 * chunk), "media": body, "streamSid": STREAM})
 
 
-def connect(port: int, path: str = PATH) -> socket.socket:
-    """Open a stream and send its start message."""
+def connect(port: int, path: str = PATH, call_id: str | None = None) -> socket.socket:
+    """Open a stream and send its start message. By default, its call has a new id."""
     connection = socket.create_connection(("127.0.0.1", port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     key = base64.b64encode(secrets.token_bytes(16)).decode()
@@ -44,7 +43,7 @@ def connect(port: int, path: str = PATH) -> socket.socket:
     while b"\r\n\r\n" not in connection.recv(4096):
         pass
     form = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
-    start = {"streamSid": STREAM, "callSid": "CA" + secrets.token_hex(16), "tracks": ["inbound", "outbound"]}
+    start = {"streamSid": STREAM, "callSid": call_id or "CA" + secrets.token_hex(16), "tracks": ["inbound", "outbound"]}
     connection.sendall(text_frame({"event": "connected", "protocol": "Call", "version": "1.0.0"}))
     connection.sendall(text_frame({"event": "start", "start": start | {"mediaFormat": form}, "streamSid": STREAM}))
     return connection
@@ -57,13 +56,17 @@ def compile_sender(folder: Path) -> Path:
     return program
 
 
+def payload() -> str:
+    """Return the audio of a frame. The sender writes the number of the frame into it."""
+    return base64.b64encode(secrets.token_bytes(160)).decode()
+
+
 def send(program: Path, port: int, streams: int, seconds: float, path: str = PATH) -> None:
     """Send calls in real time, spread evenly over each 20 ms. The two tracks of a call are 10 ms apart."""
     files = [connect(port, path).detach() for _ in range(streams)]
     for file in files:
         os.set_inheritable(file, True)
-    payload = base64.b64encode(secrets.token_bytes(160)).decode()
-    arguments = [int(seconds / TICK), STREAM, payload, *files]
+    arguments = [int(seconds / TICK), STREAM, payload(), *files]
     os.execv(program, [str(program), *map(str, arguments)])  # noqa: S606
 
 
