@@ -13,6 +13,7 @@ the end by more than `MAY_GROW`. The start does not count, because caches fill.
 """
 
 import argparse
+import os
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -163,13 +165,18 @@ def resources(soak: Soak) -> dict[str, float]:
             continue
         rss += int(status["VmRSS"].split()[0])
         threads += int(status["Threads"])
-    spool = sum(file.stat().st_size for file in files_in(soak.server.data / "spool"))
-    return {"RSS MB": rss / 1e3, "open files": files, "threads": threads, "spool MB": spool / 1e6}
+    spool = size_of(soak.server.data / "spool") / 1e6
+    return {"RSS MB": rss / 1e3, "open files": files, "threads": threads, "spool MB": spool}
 
 
-def files_in(folder: Path) -> Sequence[Path]:
-    """Return the files that exist now."""
-    return [file for file in folder.rglob("*") if file.is_file()]
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files in a folder. Files may disappear at any time."""
+    size = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                size += Path(parent, name).stat().st_size
+    return size
 
 
 def wait_until_stored(soak: Soak) -> int:
