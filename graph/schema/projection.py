@@ -35,7 +35,12 @@ def row_fields(info: Info, *paths: tuple[str, ...]) -> frozenset[str]:
 
 def names_at(info: Info, *paths: tuple[str, ...]) -> frozenset[str]:
     """Return the names of the fields that are selected at any of these paths below the field."""
-    return frozenset(node.name.value for path in paths for node in _at(info, path))
+    return frozenset(node.name.value for node in nodes_at(info, *paths))
+
+
+def nodes_at(info: Info, *paths: tuple[str, ...]) -> list[FieldNode]:
+    """Return the nodes of the fields that are selected at any of these paths below the field."""
+    return [node for path in paths for node in _at(info, path)]
 
 
 def is_selected(info: Info, *path: str) -> bool:

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Final
 
 import strawberry
+from graphql import FieldNode, value_from_ast_untyped
 from strawberry import UNSET
 
 from graph.execution.compiler import PlanInput
@@ -10,9 +11,10 @@ from graph.schema.enums import OrderDirection, StatsBucket, StatsDimension
 from graph.schema.field_info import Info
 from graph.schema.filter_input import RecordingFilter, to_condition
 from graph.schema.partial_input import value_or_none
-from graph.schema.projection import cached, names_at
+from graph.schema.projection import cached, names_at, nodes_at
 from graph.schema.resolver_context import Context
 from graph.schema.stats_input import StatsOrder, StatsPeriod
+from graph.schema.stats_type import check_percentile
 from recordings.model import stats as domain
 from recordings.model.account import Account
 from recordings.model.errors import QueryTooBroad
@@ -84,6 +86,7 @@ async def resolve_stats(  # noqa: PLR0913, PLR0917 - the arguments of the field
     top: Top = UNSET,
 ) -> Any:
     """Return figures of the recordings of an account. Default: the account of the credentials."""
+    _check_percentiles(info)
     order = value_or_none(order_by)
     query = StatsQuery(
         period=domain.Period(period.gte, period.lt, period.field),
@@ -115,3 +118,20 @@ async def figures_of(context: Context, query: StatsQuery) -> domain.StatsResult:
 
 def _figures_selected(info: Info) -> frozenset[str]:
     return names_at(info, ("rows",), ("total",))
+
+
+def _durations_selected(info: Info) -> list[FieldNode]:
+    return [node for node in nodes_at(info, ("rows",), ("total",)) if node.name.value == "durationMs"]
+
+
+def _check_percentiles(info: Info) -> None:
+    """Check the percentiles before the question. Otherwise each row has an error, or none if there are no rows.
+
+    Raises:
+        InvalidInput: there is no such percentile.
+    """
+    for node in cached(info, _durations_selected):
+        for argument in node.arguments or ():
+            value = value_from_ast_untyped(argument.value, info.variable_values)
+            if isinstance(value, int | float):
+                check_percentile(value)

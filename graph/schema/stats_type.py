@@ -13,14 +13,19 @@ from recordings.model.errors import InvalidInput
 Percentile = Annotated[float, strawberry.argument(description="The percentile: a number from 0 to 100.")]
 
 
+def check_percentile(percentile: float) -> None:
+    """Raise `InvalidInput` if there is no such percentile."""
+    if not 0 <= percentile <= 100:  # noqa: PLR2004 - percent
+        raise InvalidInput.of(("percentile",), "maximum", percentile, "a number from 0 to 100")
+
+
 def duration_at(figures: domain.Figures, percentile: float) -> BigInt | None:
     """Return a percentile of the durations.
 
     Raises:
         InvalidInput: there is no such percentile.
     """
-    if not 0 <= percentile <= 100:  # noqa: PLR2004 - percent
-        raise InvalidInput.of(("percentile",), "maximum", percentile, "a number from 0 to 100")
+    check_percentile(percentile)
     found = figures.duration_ms(percentile)
     return None if found is None else BigInt(found)
 

@@ -177,7 +177,8 @@ YEAR = '{gte: "2026-01-01T00:00:00Z", lt: "2027-01-01T00:00:00Z"}'
         (stats(period='{gte: "0001-01-01T00:00:00Z", lt: "2026-10-24T20:00:00Z"}'), ["period", "gte"], "1900"),
         (stats("bucket: QUARTER_HOUR", period=YEAR), ["bucket"], "HOUR or longer"),
         (stats('bucket: HOUR timeZone: "Asia/Kolkata"', period=YEAR.replace("2027", "2030")), ["bucket"], "DAY or"),
-        (stats(selected="durationMs(percentile: 101)", arguments="fill: true"), ["percentile"], "0 to 100"),
+        (stats(selected="durationMs(percentile: 101)"), ["percentile"], "0 to 100"),
+        (stats(selected="durationMs(percentile: -1)", arguments="bucket: HOUR fill: true"), ["percentile"], "0 to 100"),
         (stats('filter: {label: {prefix: "\\u0000"}}'), ["filter", "label"], "text"),
     ],
 )
@@ -186,6 +187,15 @@ async def test_a_value_that_is_not_allowed(api: Api, query: str, path: list[str]
     assert error["extensions"]["code"] == "INVALID_INPUT"
     assert error["extensions"]["path"] == path
     assert words in error["message"]
+
+
+async def test_a_percentile_that_is_not_allowed_has_one_error(api: Api) -> None:
+    for hour in range(3):
+        await keep(api, f"24T2{hour}:00:00")
+    query = stats("bucket: HOUR", "p50: durationMs(percentile: 50) other: durationMs(percentile: $percentile)")
+    error = await api.refused(f"query($percentile: Float!) {query}", percentile=100.5)
+    assert error["path"] == ["recordingStats"]
+    assert "100.5" in error["message"]
 
 
 async def test_too_many_groups_name_the_bucket_that_fits(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
