@@ -25,14 +25,22 @@ def sync_folder(path: Path) -> None:
         os.fsync(folder)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file atomically. A reader sees the old file or the complete new one, also after a power cut."""
+def sync_file(path: Path) -> None:
+    """Sync the contents of a file."""
+    with _open(path, os.O_RDONLY) as file:
+        os.fsync(file)
+
+
+def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
+    """Write a file atomically. With `sync`, a reader sees the old file or the new one, also after a power cut."""
     draft = path.with_name(f".{path.name}.new")
     with _open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
         write_all(file, data, 0)
-        os.fsync(file)
+        if sync:
+            os.fsync(file)
     draft.replace(path)
-    sync_folder(path.parent)
+    if sync:
+        sync_folder(path.parent)
 
 
 def write_all(file: int, data: bytes | bytearray | memoryview, offset: int) -> None:

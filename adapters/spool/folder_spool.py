@@ -151,10 +151,9 @@ class FolderSpool:
     def _open_body(self, folder: Path, name: str) -> BodyWriter:
         _remove(folder)
         disk.make_folder(folder)
-        Manifest(Codec.CONTAINER, 0, (name,)).write(folder)
-        writer = BodyWriter(folder / name)
-        _sync_names(folder)
-        return writer
+        # The writer syncs all of it at the end: nothing is promised to the sender before.
+        Manifest(Codec.CONTAINER, 0, (name,)).write(folder, sync=False)
+        return BodyWriter(folder / name)
 
     def _set_aside(self, recording_id: str) -> None:
         folder = self._folder(recording_id)

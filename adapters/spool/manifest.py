@@ -21,10 +21,10 @@ class Manifest:
     sample_rate: int
     tracks: tuple[str, ...]
 
-    def write(self, folder: Path) -> None:
-        """Write the manifest to the take's folder, atomically. It blocks."""
+    def write(self, folder: Path, *, sync: bool = True) -> None:
+        """Write the manifest to the take's folder, atomically. It blocks. Without `sync`, the caller syncs it."""
         values = {"codec": self.codec.value, "sample_rate": self.sample_rate, "tracks": list(self.tracks)}
-        write_atomically(folder / NAME, json.dumps(values).encode())
+        write_atomically(folder / NAME, json.dumps(values).encode(), sync=sync)
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest | None":

@@ -7,7 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 
-from adapters.spool.disk import PRIVATE_FILE, sync_folder, write_all
+from adapters.spool.disk import PRIVATE_FILE, sync_file, sync_folder, write_all
+from adapters.spool.manifest import NAME
 
 
 class BodyWriter:
@@ -30,6 +31,7 @@ class BodyWriter:
         self._hash = sha256()
         self._length = 0
         self._lock = Lock()
+        self._is_closed = False
 
     @property
     def length(self) -> int:
@@ -56,7 +58,8 @@ class BodyWriter:
 
         With `sync`, the whole file is on the disk under its final name. Without it, the file stays `<name>.part`.
         """
-        await asyncio.to_thread(self._close, sync=sync)
+        if not self._is_closed:
+            await asyncio.to_thread(self._close, sync=sync)
 
     def _append(self, chunk: bytes) -> None:
         with self._lock:
@@ -78,10 +81,14 @@ class BodyWriter:
                     self._publish(file)
             finally:
                 os.close(file)
+                self._is_closed = True
 
     def _publish(self, file: int) -> None:
         # If the sender has started again, the partial file is a new one, and this one has no name any more.
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file), self._partial.stat()):
+                # The name must not survive a power cut without the description of the audio.
+                sync_file(self.path.with_name(NAME))
                 self._partial.replace(self.path)
                 sync_folder(self.path.parent)
+                sync_folder(self.path.parent.parent)
