@@ -164,12 +164,12 @@ async def test_a_call_that_reconnects_continues_its_recording(
         await second.send(second.encoder.connected(), second.encoder.start(tracks=["inbound", "outbound"]))
         await second.play(tone(5, 300))
         await second.play(tone(5, 600), "outbound")
-        right = await written(here, take().recording_id, 30 * FRAME, "right")
+        await written(here, take().recording_id, 30 * FRAME, "right")
         elapsed = loop.time() - lost_at
         await second.send(second.encoder.stop())
         assert (await second.closed())[0] == 1000
     await here.until(lambda: ends(here.said))
-    left = here.track(take().recording_id)
+    left, right = here.track(take().recording_id), here.track(take().recording_id, "right")
     assert ends(here.said) == [("Ended", EndCause.HANGUP)]
     assert (left[: 5 * FRAME], right[: 5 * FRAME]) == (tone(5), tone(5, 880))
     assert (left[-5 * FRAME :], right[-5 * FRAME :]) == (tone(5, 300), tone(5, 600))
