@@ -16,6 +16,7 @@ import secrets
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,18 +110,23 @@ def recorder_app(root: Path) -> Any:
     return app
 
 
-def drop(message: bytes, _is_text: bool = True) -> bool:
+def drop(message: bytes) -> None:
     """Drop a message, but note the lag of a mark. Only marks are both short and contain "mark"."""
     if len(message) < 150 and b'"mark"' in message:
         note_lag(json.loads(message)["mark"]["name"])
-    return True
+
+
+def drop_all(messages: Sequence[tuple[int, bytes]]) -> int:
+    for _, message in messages:
+        drop(message)
+    return len(messages)
 
 
 async def sink_app(scope: Any, receive: Any, send: Any) -> None:
     """Drop all messages, which come without a task, as in the recorder."""
     await receive()
     await send({"type": "websocket.accept"})
-    scope["extensions"][DIRECT_MESSAGES].on_message = drop
+    scope["extensions"][DIRECT_MESSAGES].on_messages = drop_all
     while (message := await receive())["type"] == "websocket.receive":
         drop(message["text"].encode())
 

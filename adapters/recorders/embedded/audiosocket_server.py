@@ -18,7 +18,7 @@ from adapters.recorders.dialects.stream_limits import ProtocolError
 from adapters.recorders.embedded.audiosocket_calls import AudioSocketCalls
 from adapters.recorders.embedded.live_call import StreamEnd
 from adapters.recorders.embedded.slot_shares import NoSlot, SlotShares
-from adapters.recorders.embedded.stream_session import NORMAL, Disconnected, Record, StreamHost
+from adapters.recorders.embedded.stream_session import NORMAL, DirectRecorder, Disconnected, StreamHost
 from recordings.model.recording import EndCause
 
 _log: Final[Any] = structlog.get_logger("recorder")
@@ -104,7 +104,7 @@ class _TcpConnection:
         self._frames = frames
         self._has_rest = True
 
-    async def receive(self, _record: Record | None) -> Sequence[Event]:
+    async def receive(self, _recorder: DirectRecorder | None) -> Sequence[Event]:
         if self._has_rest:
             # The frames that arrived together with the UUID.
             self._has_rest = False

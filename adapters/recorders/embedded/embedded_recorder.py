@@ -143,8 +143,8 @@ class EmbeddedRecorder:
         live.gap_kind = SpanKind.DISCONNECTED
         _log.info("media stream reconnected", call_id=live.call.call_id, silent_seconds=round(max(silent, 0), 1))
 
-    def receive_audio(self, live: LiveCall, audio: Audio) -> float:
-        """Record a frame of a live call. Return for how many seconds its stream must not be read."""
+    def receive_audio(self, live: LiveCall, audio: Audio, *, may_wait: bool = False) -> float:
+        """Record a frame, which may wait for `flush`. Return for how many seconds the stream must not be read."""
         position, wait = live.receive_audio(audio, self._timers.time())
         if not live.is_answer_reported and live.report_answer():
             self._events.add(CallEvent(live.call, CallChange.ANSWERED))
@@ -152,9 +152,16 @@ class EmbeddedRecorder:
             if live.positions.gap is not None:
                 self._note_gap(live, *live.positions.gap)
             for take in tuple(live.takes.values()):
-                if take.timeline is not None or self._begin_late(live, take, position):
-                    self._record(live, take, audio, position)
+                self._record(live, take, audio, position, may_wait=may_wait)
         return wait
+
+    def flush(self, live: LiveCall) -> None:
+        """Write the frames that wait."""
+        for take in tuple(live.takes.values()):
+            try:
+                take.flush()
+            except OSError:
+                self._end_after_error(live, take)
 
     def _note_gap(self, live: LiveCall, begin: int, end: int) -> None:
         """Report a part of the stream without audio, for each open take."""
@@ -343,23 +350,21 @@ class EmbeddedRecorder:
         limit = take.options.time_limit
         take.timer = self._timers.call_later(limit, self._end, live, take, EndCause.TIME_LIMIT)
 
-    def _begin_late(self, live: LiveCall, take: OpenTake, position: int) -> bool:
-        """Begin an armed take, if it may begin now."""
-        if not live.may_begin(take.options):
-            return False
-        self._begin(live, take, position)
-        self._events.add(TakeEvent(take.id, Begun(at=self._clock.now())))
-        return True
-
-    def _record(self, live: LiveCall, take: OpenTake, audio: Audio, position: int) -> None:
+    def _record(self, live: LiveCall, take: OpenTake, audio: Audio, position: int, *, may_wait: bool) -> None:
+        if take.timeline is None:
+            if not live.may_begin(take.options):
+                return
+            self._begin(live, take, position)
+            self._events.add(TakeEvent(take.id, Begun(at=self._clock.now())))
         try:
-            full = take.write(audio.track, position, audio.payload)
+            if take.write(audio.track, position, audio.payload, may_wait=may_wait):
+                self._end(live, take, EndCause.TIME_LIMIT)
         except OSError:
-            _log.exception("take ended: disk error", recording_id=take.id)
-            self._end(live, take, EndCause.SPOOL_FULL)
-            return
-        if full:
-            self._end(live, take, EndCause.TIME_LIMIT)
+            self._end_after_error(live, take)
+
+    def _end_after_error(self, live: LiveCall, take: OpenTake) -> None:
+        _log.exception("take ended: disk error", recording_id=take.id)
+        self._end(live, take, EndCause.SPOOL_FULL)
 
     def _change(self, recording_id: str, treatment: Treatment, conflicting: Treatment) -> OpenTake:
         take, live = self._takes.get(recording_id, (None, None))

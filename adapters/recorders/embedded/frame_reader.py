@@ -9,6 +9,7 @@ from typing import Final
 
 from websockets.frames import apply_mask  # type: ignore[attr-defined] # in C, if it is compiled
 
+TEXT: Final = 1
 OTHER: Final = 0
 """In place of an opcode: bytes for the other parser."""
 _FIN: Final = 0x80

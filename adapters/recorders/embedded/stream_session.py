@@ -54,17 +54,23 @@ class Disconnected(Exception):  # noqa: N818 - an expected result
         self.end = end
 
 
-Record = Callable[[Sequence[Audio]], bool]
-"""Records the audio of a message. Returns false if the stream must wait."""
+class DirectRecorder(Protocol):
+    """Records messages that are only audio, without waiting. Call `flush` after each group of them."""
+
+    def record_now(self, audios: Sequence[Audio], *, may_wait: bool) -> bool:
+        """Record the tracks of one message, which may wait for `flush`. Return false if the stream must wait."""
+
+    def flush(self) -> None:
+        """Write what waits. The kernel has it when this returns."""
 
 
 class Connection(Protocol):
     """A connection whose messages are decoded."""
 
-    async def receive(self, record: Record | None) -> Sequence[Event]:
+    async def receive(self, recorder: DirectRecorder | None) -> Sequence[Event]:
         """Return the events of the next message. Raise `ProtocolError` or `Disconnected`.
 
-        The connection may pass messages that are only audio to `record`, and return the events of a later message.
+        The connection may pass messages that are only audio to `recorder`, and return the events of a later message.
         """
 
     async def send(self, message: str) -> None:
@@ -202,7 +208,7 @@ class _StreamSession:
                     await self._handle(event)
             if untimed:
                 await self._record_untimed(untimed)
-            events = await receive(None if self._live is None else self._record_now)
+            events = await receive(None if self._live is None else self)
 
     def _expect_start(self) -> None:
         """After the first message, wait longer for the one that says which call it is."""
@@ -227,7 +233,7 @@ class _StreamSession:
             # While nothing is read, TCP flow control slows the sender down.
             await asyncio.sleep(wait)
 
-    def _record_now(self, audios: Sequence[Audio]) -> bool:
+    def record_now(self, audios: Sequence[Audio], *, may_wait: bool) -> bool:
         """Record the tracks of one message without waiting. Nearly all messages of a stream come this way."""
         live, arrivals = self._live, self._arrivals
         if live is None or arrivals is None:
@@ -237,9 +243,14 @@ class _StreamSession:
             audios = arrivals.place(audios, asyncio.get_running_loop().time())
         may_go_on, record = True, self._recorder.receive_audio
         for audio in audios:
-            if record(live, audio) > 0:
+            if record(live, audio, may_wait=may_wait) > 0:
                 may_go_on = False
         return may_go_on
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._live is not None:
+            self._recorder.flush(self._live)
 
     async def _handle(self, event: Event) -> None:
         if isinstance(event, StreamStarted):

@@ -33,6 +33,7 @@ from adapters.recorders.dialects.kazoo_upload import with_plus
 from adapters.recorders.dialects.stream_events import Event
 from adapters.recorders.dialects.stream_limits import UnknownDialect
 from adapters.recorders.embedded.embedded_recorder import EmbeddedRecorder
+from adapters.recorders.embedded.frame_reader import TEXT
 from adapters.recorders.embedded.live_call import RESTARTING, StreamEnd
 from adapters.recorders.embedded.slot_shares import ClientOf, NoSlot, client_of
 from adapters.recorders.embedded.stream_session import (
@@ -40,12 +41,12 @@ from adapters.recorders.embedded.stream_session import (
     NORMAL,
     UNSUPPORTED_DATA,
     Claim,
+    DirectRecorder,
     Disconnected,
     IsAllowed,
-    Record,
     StreamHost,
 )
-from adapters.recorders.embedded.uvicorn_protocols import DIRECT_MESSAGES, WebSocketProtocol
+from adapters.recorders.embedded.uvicorn_protocols import DIRECT_MESSAGES, OnMessages, WebSocketProtocol
 from recordings.model.account import Principal
 from recordings.model.recording import EndCause
 from recordings.ports.clock import Clock
@@ -95,20 +96,18 @@ class _WebSocketConnection:
         self._receive = websocket.receive
         self._send = websocket.send_text
         self._socket: WebSocketProtocol | None = websocket.scope.get("extensions", {}).get(DIRECT_MESSAGES)
-        self._record: Record | None = None
         self._stream = stream
         self._decode = stream.receive
 
-    async def receive(self, record: Record | None) -> Sequence[Event]:
-        self._record = record
-        if self._socket is None or record is None:
+    async def receive(self, recorder: DirectRecorder | None) -> Sequence[Event]:
+        if self._socket is None or recorder is None:
             message = await self._receive()
         else:
-            self._socket.on_message = self._on_message
+            self._socket.on_messages = self._recorded(self._socket, recorder)
             try:
                 message = await self._receive()
             finally:
-                self._socket.on_message = None
+                self._socket.on_messages = None
         data = message.get("text")
         if data is None:
             data = message.get("bytes")
@@ -120,14 +119,26 @@ class _WebSocketConnection:
             raise Disconnected(self._end_of(code, message.get("reason") or ""))
         return self._decode(data)
 
-    def _on_message(self, message: bytes, is_text: bool) -> bool:  # noqa: FBT001 - as in `WebSocketProtocol`
-        audios = self._stream.audio(message, is_text)
-        if audios is None or self._record is None or self._socket is None:
-            return False
-        if not self._record(audios):
-            # The next message comes in the usual way, which can wait.
-            self._socket.on_message = None
-        return True
+    def _recorded(self, socket: WebSocketProtocol, recorder: DirectRecorder) -> OnMessages:
+        """Return a function that records the messages up to the first one that is not usual audio."""
+        decode, record = self._stream.audio, recorder.record_now
+
+        def record_audio(messages: Sequence[tuple[int, bytes]]) -> int:
+            handled, may_wait = 0, len(messages) > 1
+            for opcode, message in messages:
+                audios = decode(message, opcode == TEXT)
+                if audios is None:
+                    break
+                handled += 1
+                if not record(audios, may_wait=may_wait):
+                    # The next message comes in the usual way, which can wait.
+                    socket.on_messages = None
+                    break
+            if may_wait:
+                recorder.flush()
+            return handled
+
+        return record_audio
 
     async def send(self, message: str) -> None:
         # The sender may be disconnected already; then `receive` reports it.

@@ -42,7 +42,9 @@ class OpenTake:
         self._silence = self._format.silent_byte * MAX_FILL
         self._is_opus = self._format.codec is Codec.OPUS
         self._track_ends = [0, 0]
-        """The length of each file in bytes."""
+        """The length of each file in bytes, with the bytes that wait."""
+        self._waiting: tuple[list[bytes], list[bytes]] = ([], [])
+        """The audio at the end of each track that `flush` writes at once."""
         self._gaps = 0
 
     def begin(self, position: int) -> None:
@@ -64,26 +66,39 @@ class OpenTake:
         """The length in the stream of the treatment before the current one."""
         return self.milliseconds(self.timeline.length_before) if self.timeline is not None else 0
 
-    def write(self, track: int, position: int, payload: bytes) -> bool:
-        """Write a frame. Return true if the take has reached its time limit.
+    def write(self, track: int, position: int, payload: bytes, *, may_wait: bool = False) -> bool:
+        """Write a frame, which may wait for `flush`. Return true if the take has reached its time limit.
 
         Raises:
             OSError: the disk is full or broken.
         """
-        if self.timeline is None:
+        timeline = self.timeline
+        if timeline is None:
             return False
-        offset = self.timeline.recorded_offset(position)
+        offset, length = position + timeline.shift, len(payload)
         # A payload has no more ticks than bytes, except in Opus.
-        if offset is None or offset + len(payload) >= self._safe_end:
-            return self._write_parts(self.timeline, track, position, payload)
+        if position < timeline.recorded_from or offset + length >= self._safe_end:
+            return self._write_parts(timeline, track, position, payload)
         end = self._track_ends[track]
         if offset * self._width == end and not self._is_opus:
             # Nearly all frames follow the last one.
-            self.writer.write_at(track, end, payload)
-            self._track_ends[track] = end + len(payload)
+            if may_wait:
+                self._waiting[track].append(payload)
+            else:
+                self.writer.write_at(track, end, payload)
+            self._track_ends[track] = end + length
         else:
+            self.flush()
             self._write_at(track, offset, payload)
         return False
+
+    def flush(self) -> None:
+        """Write the frames that wait. Raises `OSError`, as `write` does."""
+        for track, waiting in enumerate(self._waiting):
+            if waiting:
+                data = b"".join(waiting)
+                waiting.clear()
+                self.writer.write_at(track, self._track_ends[track] - len(data), data)
 
     def gap(self, begin: int, end: int) -> tuple[Millis, Millis] | None:
         """Return the offset and the length, in milliseconds, of a part of the stream without audio.
@@ -103,6 +118,7 @@ class OpenTake:
         return offset * 1_000 // self._format.ticks_per_second
 
     def _write_parts(self, timeline: Timeline, track: int, position: int, payload: bytes) -> bool:
+        self.flush()
         full, width, ticks = False, self._width, self._format.ticks(payload)
         for part in timeline.split(position, ticks):
             length = part.stop - part.start

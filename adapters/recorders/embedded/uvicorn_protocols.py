@@ -7,7 +7,7 @@ An event loop passes up to 256 KiB of a connection to uvicorn at once. While one
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -15,7 +15,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 
-from adapters.recorders.embedded.frame_reader import FrameReader
+from adapters.recorders.embedded.frame_reader import OTHER, TEXT, FrameReader
 
 READ_SIZE: Final = 16_384
 """Maximum number of bytes in one read."""
@@ -30,7 +30,8 @@ DIRECT_MESSAGES: Final = "recordings.direct_messages"
 MAX_FRAGMENTS: Final = 1_024
 """Maximum number of fragments in a message. `ws_max_size` limits the bytes, but a fragment can be empty."""
 
-_TEXT: Final = int(Opcode.TEXT)
+OnMessages = Callable[[Sequence[tuple[int, bytes]]], int]
+"""Handles messages, each with its opcode, and returns how many of them."""
 
 # One buffer serves all connections: the loop has one thread, and each read is copied before the next read.
 _BUFFER: Final = memoryview(bytearray(READ_SIZE))
@@ -64,8 +65,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol, _SmallReads):
     It sends a ping only after `ping_interval` seconds without data. A late pong is no fault while data arrives, or
     while this server does not read.
 
-    The app can set `on_message`. It gets each message of one frame at once, without a queue and a task. It returns
-    false if the app must receive the message in the usual way. It gets no message while another one waits for the app.
+    The app can set `on_messages`. It gets the messages of one read at once, without a queue and a task, unless another
+    message waits for the app. It returns how many of them it has handled; the others come to the app in the usual way.
     """
 
     _last_data = 0.0
@@ -73,8 +74,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol, _SmallReads):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.on_message: Callable[[bytes, bool], bool] | None = None
-        """Handles the bytes of a message, and whether it is text."""
+        self.on_messages: OnMessages | None = None
         self._reader = FrameReader(self.config.ws_max_size)
 
     def data_received(self, data: bytes) -> None:
@@ -83,12 +83,25 @@ class WebSocketProtocol(WebSocketsSansIOProtocol, _SmallReads):
         if not self.handshake_initiated:
             super().data_received(data)
             return
-        for opcode, content in self._reader.receive(data):
-            if not opcode:
-                super().data_received(content)
-            elif self.on_message is None or not self.queue.empty() or not self.on_message(content, opcode == _TEXT):
-                handle = self.handle_text if opcode == _TEXT else self.handle_bytes
-                handle(Frame(Opcode(opcode), content))
+        messages: list[tuple[int, bytes]] = []
+        for frame in self._reader.receive(data):
+            if frame[0] != OTHER:
+                messages.append(frame)
+                continue
+            self._deliver(messages)
+            messages.clear()
+            super().data_received(frame[1])
+        self._deliver(messages)
+
+    def _deliver(self, messages: Sequence[tuple[int, bytes]]) -> None:
+        handled = 0
+        if messages and self.on_messages is not None and self.queue.empty():
+            handled = self.on_messages(messages)
+        if handled == len(messages):
+            return
+        for opcode, content in messages[handled:] if handled < len(messages) else ():
+            handle = self.handle_text if opcode == TEXT else self.handle_bytes
+            handle(Frame(Opcode(opcode), content))
 
     def send_keepalive_ping(self) -> None:
         """Send a ping if the client is silent."""

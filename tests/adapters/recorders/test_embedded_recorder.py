@@ -436,6 +436,20 @@ async def test_a_full_disk_ends_the_take_and_not_the_call(tmp_path: Path) -> Non
         assert await harness.recorder.find_call(ACCOUNT, "call-1") is not None
 
 
+async def test_a_disk_that_is_full_at_the_end_of_a_read_ends_the_take_and_not_the_call(tmp_path: Path) -> None:
+    harness = RecorderHarness(tmp_path, FullSpool(tmp_path, 1))
+    async with listening(harness.recorder, harness.said):
+        live, wanted = harness.open_call(), take()
+        await harness.recorder.start(wanted)
+        for first in (0, 3):
+            for number in range(first, first + 3):
+                harness.recorder.receive_audio(live, audio(number * 20), may_wait=True)
+            harness.recorder.flush(live)
+        assert await harness.until_said(2) == [("Begun", ""), ("Ended", EndCause.SPOOL_FULL)]
+        assert harness.track(wanted) == b"\x10" * 3 * FRAME
+        assert await harness.recorder.find_call(ACCOUNT, "call-1") is not None
+
+
 async def test_a_take_is_refused_if_its_files_cannot_be_opened(tmp_path: Path) -> None:
     harness = RecorderHarness(tmp_path, FullSpool(tmp_path, 0))
     harness.open_call()

@@ -40,12 +40,14 @@ class Memory:
 
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from([*Treatment, None]), st.integers(0, 40), st.integers(0, 60)), min_size=1, max_size=12
+    st.tuples(st.sampled_from([*Treatment, None]), st.integers(0, 40), st.integers(0, 60), st.booleans()),
+    min_size=1,
+    max_size=12,
 )
 
 
 @given(st.sampled_from(list(FORMATS)), STEPS)
-def test_every_tick_is_where_the_model_has_it(name: str, steps: list[tuple[Treatment | None, int, int]]) -> None:
+def test_every_tick_is_where_the_model_has_it(name: str, steps: list[tuple[Treatment | None, int, int, bool]]) -> None:
     format, memory = FORMATS[name], Memory()
     opened = OpenTake(take(), memory, format)
     opened.begin(0)
@@ -53,13 +55,15 @@ def test_every_tick_is_where_the_model_has_it(name: str, steps: list[tuple[Treat
     width, silence = format.width, format.silent_byte * format.width
     expected: list[bytes] = []
     position, treatment, number = 0, Treatment.RECORDED, 0
-    for change, gap, ticks in steps:
+    for change, gap, ticks, may_wait in steps:
+        if not may_wait or change is not None:
+            opened.flush()
         if change is not None:
             treatment = change
             opened.timeline.change(position, change)
         position += gap
         sound = b"".join((number := number + 1).to_bytes(2)[-width:] for _ in range(ticks))
-        opened.write(0, position, sound)
+        opened.write(0, position, sound, may_wait=may_wait)
         position += ticks
         if treatment is not Treatment.PAUSED:
             expected += [silence] * gap
@@ -68,6 +72,7 @@ def test_every_tick_is_where_the_model_has_it(name: str, steps: list[tuple[Treat
                 if treatment is (Treatment.RECORDED)
                 else [silence] * ticks
             )
+    opened.flush()
     found = bytes(memory.tracks[0])
     # Silence at the end is written only if audio follows.
     assert found == b"".join(expected)[: len(found)]
