@@ -3,8 +3,8 @@
 An event loop passes up to 256 KiB of a connection to uvicorn at once. While one piece is being written, uvicorn buffers
 64 KiB and one such piece: 1.2 MiB for an upload at its peak, measured. With these protocols it is 48 KiB being written,
 48 KiB waiting and 64 KiB while a piece is added. A stream that is not read holds less than that. uvloop reads up to 256
-KiB for these classes, too, because they are also `asyncio.Protocol`s: there, only the smaller body buffer has an effect.
-Pass them to `uvicorn.Config(http=HttpProtocol, ws=WebSocketProtocol)`.
+KiB for these classes, too, because each is also an `asyncio.Protocol`: there, only the smaller body buffer has an
+effect. Pass them to `uvicorn.Config(http=HttpProtocol, ws=WebSocketProtocol)`.
 """
 
 import asyncio
