@@ -38,10 +38,9 @@ from adapters.http.error_body import error_response
 from adapters.recorders.dialects.content_coding import CODINGS
 from adapters.recorders.dialects.kazoo_upload import NotAnUpload, ReceivedFile, Upload
 from adapters.recorders.dialects.wav_length import wav_length
-from adapters.recorders.embedded.gathered_writes import GatheredWrites
 from adapters.recorders.embedded.recorder_limits import Limits
 from adapters.recorders.embedded.slot_shares import ClientOf, NoSlot, SlotShares, client_of
-from adapters.recorders.embedded.spool_ports import FileSpool
+from adapters.recorders.embedded.spool_ports import FileSpool, FileWriter
 from adapters.recorders.embedded.spool_use import SpoolUse
 from adapters.recorders.embedded.upload_body import BodyRefused, UploadBody, UploadIncomplete
 from recordings.model.account import Principal
@@ -170,39 +169,34 @@ class Uploads:
             writer = await self._spool.open_body(recording.id, upload.extension)
         except OSError as error:
             raise _disk_full(recording, error) from error
-        writes = GatheredWrites(writer)
         try:
             async with asyncio.timeout(self._limits.body_total):
-                await self._write_chunks(recording, writes, body)
-                await writes.finish()
+                await self._write_chunks(recording, writer, body)
             await writer.close()
         except OSError as error:
             raise _too_slow() if isinstance(error, TimeoutError) else _disk_full(recording, error) from error
         finally:
             # After a success this does nothing. After an error the file must be closed before it is moved or deleted.
             with suppress(OSError):
-                try:
-                    await writes.finish()
-                finally:
-                    await writer.close(sync=False)
+                await writer.close(sync=False)
         return writer.sha256
 
-    async def _write_chunks(self, recording: Recording, writes: GatheredWrites, body: UploadBody) -> None:
+    async def _write_chunks(self, recording: Recording, writer: FileWriter, body: UploadBody) -> None:
         noted = 0
         async for chunk in body.chunks():
-            if writes.length >= noted:
+            if writer.length >= noted:
                 # An upload without a length counts as it arrives.
-                noted = writes.length + NOTED
-                self._use.note(recording.id, recording.account_id, body.content_length or writes.length)
+                noted = writer.length + NOTED
+                self._use.note(recording.id, recording.account_id, body.content_length or writer.length)
                 if await self._use.is_over_share(recording.account_id, 0, await self._spool.free_bytes()):
                     raise UploadIncomplete(429, "the uploads of this account have reached their share of the disk")
-            if not writes.length and body.content_length is not None:
+            if not writer.length and body.content_length is not None:
                 self._check_duration(wav_length(chunk, body.content_length), "the header")
-            if writes.length + len(chunk) > self._limits.max_body:
+            if writer.length + len(chunk) > self._limits.max_body:
                 raise self._too_long()
             if chunk:
-                await writes.write(chunk)
-        self._use.note(recording.id, recording.account_id, writes.length)
+                await writer.write(chunk)
+        self._use.note(recording.id, recording.account_id, writer.length)
 
     def _check_duration(self, duration: Millis | None, source: str) -> None:
         limit = self._limits.max_received * SECOND
