@@ -15,7 +15,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -80,6 +80,7 @@ class Database:
         self._slow_reader: ConnectionThreads | None = None
         self._writer: ConnectionThreads | None = None
         self._watcher: ConnectionThreads | None = None
+        self._opening_watcher: asyncio.Task[None] | None = None
 
     @property
     def path(self) -> Path:
@@ -136,21 +137,24 @@ class Database:
     def _connect(self) -> tuple[sqlite3.Connection, list[sqlite3.Connection]]:
         create(self._path)
         half = self._cache_bytes // 2
-        writing = connect(self._path, "rw", cache_bytes=half)
-        try:
-            migrate(writing)
-        except BaseException:
-            writing.close()
-            raise
         count = READERS + SLOW_READERS
-        reading = [connect(self._path, "ro", cache_bytes=half // count) for _ in range(count)]
-        self._health.note_opened()
+        with ExitStack() as opened:
+            writing = opened.enter_context(closing(connect(self._path, "rw", cache_bytes=half)))
+            migrate(writing)
+            reading = [
+                opened.enter_context(closing(connect(self._path, "ro", cache_bytes=half // count)))
+                for _ in range(count)
+            ]
+            self._health.note_opened()
+            opened.pop_all()
         return writing, reading
 
     async def close(self) -> None:
         """Finish all queued calls and close the file."""
         if self._checking is not None:
             self._checking.cancel()
+        if self._opening_watcher is not None:
+            await asyncio.wait([self._opening_watcher])
         for threads in (self._watcher, self._reader, self._slow_reader, self._writer):
             if threads is not None:
                 await threads.close()
@@ -164,9 +168,17 @@ class Database:
     async def watch(self, call: Call) -> Any:
         """Run a read that waits for a commit. It has a thread of its own, which no other read waits for."""
         if self._watcher is None:
+            # The connection is opened once, also if a caller leaves meanwhile.
+            opening = self._opening_watcher = self._opening_watcher or asyncio.create_task(self._open_watcher())
+            await asyncio.shield(opening)
+        return await self._run_call(self._watcher, call)
+
+    async def _open_watcher(self) -> None:
+        try:
             connection = await asyncio.to_thread(connect, self._path, "ro")
             self._watcher = ConnectionThreads("sqlite-watcher", [connection], read_one)
-        return await self._run_call(self._watcher, call)
+        finally:
+            self._opening_watcher = None
 
     async def write(self, call: Call) -> Any:
         """Run a write in a transaction that it may share with other writes. It is on the disk when this returns."""
@@ -229,6 +241,15 @@ def connect(
         check_same_thread=False,
         cached_statements=256,
     )
+    try:
+        _configure(connection, mode, cache_bytes)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _configure(connection: sqlite3.Connection, mode: str, cache_bytes: int) -> None:
     if mode == "rw":
         _until_unlocked(lambda: connection.execute("PRAGMA journal_mode = WAL"))
     connection.execute(f"PRAGMA journal_size_limit = {MAX_WAL_BYTES}")
@@ -239,7 +260,6 @@ def connect(
     connection.execute(f"PRAGMA cache_size = -{cache_bytes >> 10}")
     for pragma in ("synchronous = FULL", "temp_store = MEMORY", "trusted_schema = OFF"):
         connection.execute(f"PRAGMA {pragma}")
-    return connection
 
 
 def _until_unlocked(action: Callable[[], object]) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
@@ -63,10 +64,11 @@ class PeerFile:
 
     def _connect(self) -> sqlite3.Connection:
         create(self._path)
-        connection = connect(self._path, "rw")
-        connection.execute("PRAGMA synchronous = OFF")
-        for statement in _SCHEMA:
-            connection.execute(statement)
+        with ExitStack() as opened:
+            connection = opened.enter_context(closing(connect(self._path, "rw")))
+            for statement in ("PRAGMA synchronous = OFF", *_SCHEMA):
+                connection.execute(statement)
+            opened.pop_all()
         return connection
 
     async def close(self) -> None:

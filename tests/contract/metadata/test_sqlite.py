@@ -633,6 +633,45 @@ async def test_an_abandoned_read_does_not_stop_the_next_one_of_its_account() -> 
         await made.close()
 
 
+async def test_one_connection_watches_although_a_caller_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Database(tmp_path / FILE)
+    await made.open()
+    opened: list[sqlite3.Connection] = []
+    may_open = threading.Event()
+
+    def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        may_open.wait(10)
+        opened.append(original(*arguments, **options))
+        return opened[-1]
+
+    original = database.connect
+    monkeypatch.setattr(database, "connect", connect)
+    leaving, staying = (asyncio.create_task(made.watch(lambda _: "seen")) for _ in range(2))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    may_open.set()
+    assert await staying == "seen"
+    await made.close()
+    (connection,) = opened
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
+
+
+def test_a_file_that_is_no_database_leaves_no_open_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Noted(sqlite3.Connection):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            opened.append(self)
+
+    opened: list[sqlite3.Connection] = []
+    (tmp_path / FILE).write_bytes(b"no database" * 999)
+    monkeypatch.setattr(sqlite3, "connect", Noted)
+    with pytest.raises(sqlite3.DatabaseError):
+        database.connect(tmp_path / FILE, "rw")
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0].execute("SELECT 1")
+
+
 async def test_a_file_that_cannot_be_created_raises(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
