@@ -109,9 +109,10 @@ class ManageUsers:
         check_password(password)
         hashes = hash_password(user.account_id, user.username, password)
         await self._record(user, "set-password")
+        await self._end_tokens(user)
         if not await self._store.save_passwords(user.account_id, user.id, hashes):
             raise _no_user(user)
-        await self._store.end_tokens(user.account_id, user.id, self._clock.now())
+        await self._end_tokens(user)
 
     async def update(self, user: User, changes: Mapping[UserField, str]) -> User:
         """Change fields of a user, and return the user. Another role ends the user's tokens, which have its scopes.
@@ -125,13 +126,16 @@ class ManageUsers:
         for field, text in changes.items():
             _check_text(field.value, text, empty=True)
         await self._record(user, "update")
+        has_other_role = changes.get(UserField.PRIV_LEVEL, user.priv_level) != user.priv_level
+        if has_other_role:
+            await self._end_tokens(user)
         if not await self._store.save_user(user.account_id, user.id, changes):
             raise _no_user(user)
+        if has_other_role:
+            await self._end_tokens(user)
         changed = await self._store.user(user.account_id, user.id)
         if changed is None:
             raise _no_user(user)
-        if changed.priv_level is not user.priv_level:
-            await self._store.end_tokens(user.account_id, user.id, self._clock.now())
         return changed
 
     async def disable(self, user: User) -> None:
@@ -149,6 +153,10 @@ class ManageUsers:
         await self.disable(user)
         await self._record(user, "delete")
         await self._store.delete_user(user.account_id, user.id)
+
+    async def _end_tokens(self, user: User) -> None:
+        """End the user's tokens; before a change, so that none outlives it if the process dies, and after it."""
+        await self._store.end_tokens(user.account_id, user.id, self._clock.now())
 
     async def _record(self, user: User, change: str) -> None:
         await self._audit.record(

@@ -3,7 +3,7 @@
 import hashlib
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from recordings.model.events import Failed, Purged, Trashed
 from recordings.model.ids import new_id
 from recordings.model.installation import InstallationPolicy
 from recordings.model.recording import Reason, State
-from recordings.model.user import Method, PrivLevel, hash_credential, hash_password
+from recordings.model.user import Method, PrivLevel, UserField, hash_credential, hash_password
 from recordings.use_cases.save_event import RecordingWriter
 from recordings.use_cases.start import StartRequest
 from recordings.use_cases.users import ManageUsers
@@ -180,3 +180,27 @@ async def test_accounts_are_found_by_name_realm_or_number(installation: Installa
     assert [account.id for account in await users.find_accounts(number="1", realm="x", name="parent")] == [ACCOUNT]
     assert await users.find_accounts(name="!") == []
     assert await users.find_accounts() == []
+
+
+@pytest.mark.parametrize("step", ["save_user", "save_passwords"])
+async def test_no_token_outlives_a_change_of_role_or_password_that_is_cut_off(
+    installation: Installation, users: ManageUsers, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    user = await users.create(ACCOUNT, "Ada", "Sesame", priv_level=PrivLevel.ADMIN)
+    installation.clock.move(5)
+    save = getattr(installation.store, step)
+
+    async def save_and_die(*values: object) -> None:
+        assert await save(*values)
+        raise ConnectionError
+
+    monkeypatch.setattr(installation.store, step, save_and_die)
+    change: Awaitable[object]
+    if step == "save_user":
+        change = users.update(user, {UserField.PRIV_LEVEL: PrivLevel.USER})
+    else:
+        change = users.set_password(user, "a new password")
+    with pytest.raises(ConnectionError):
+        await change
+    state = await installation.store.access_state(ACCOUNT, [user.id], None)
+    assert state.not_before == installation.clock.now()
