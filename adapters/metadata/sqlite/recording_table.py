@@ -5,6 +5,7 @@
 import logging
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import islice, starmap
 from typing import Any, Final, cast
@@ -232,23 +233,30 @@ def held_by(connection: sqlite3.Connection, node: str, limit: int) -> list[Recor
     return _readable(connection.execute(HELD, (node, *sorted(IN_PROGRESS), limit)))
 
 
+def has_due(connection: sqlite3.Connection, claim: Claim) -> bool:
+    """Return true if `claim_due` would lease a recording now."""
+    return bool(_due(connection, replace(claim, limit=1)))
+
+
 def claim_due(connection: sqlite3.Connection, claim: Claim) -> list[Recording]:
     """Lease due recordings to the claimer. The transaction around this call blocks other claimers."""
-    if claim.work is not None:
-        due = take_turns(_due_by_account(connection, claim, claim.work), claim.limit)
-    else:
-        found = set(connection.execute(OVERDUE_FIRST, (claim.overdue_before, claim.limit)))
-        if claim.node is not None:
-            found.update(item for work in Work for each in _due_by_account(connection, claim, work) for item in each)
-        due = sorted(found, key=_age)[: claim.limit]
     lease = encode({"holder": claim.holder, "until": claim.until})
     # By `rowid`, which the due index also holds: an update by id would need another index look-up for each row.
-    claims = ((lease, claim.until, number) for number, _, _ in due)
+    claims = ((lease, claim.until, number) for number, _, _ in _due(connection, claim))
     return [item for each in claims for item in _readable(connection.execute(_CLAIM, each).fetchall())]
 
 
 _Due = tuple[int, str, Millis]
 """The `rowid`, `id` and `due_at` of a due recording."""
+
+
+def _due(connection: sqlite3.Connection, claim: Claim) -> Sequence[_Due]:
+    if claim.work is not None:
+        return take_turns(_due_by_account(connection, claim, claim.work), claim.limit)
+    found = set(connection.execute(OVERDUE_FIRST, (claim.overdue_before, claim.limit)))
+    if claim.node is not None:
+        found.update(item for work in Work for each in _due_by_account(connection, claim, work) for item in each)
+    return sorted(found, key=_age)[: claim.limit]
 
 
 def _age(item: _Due) -> tuple[Millis, str]:

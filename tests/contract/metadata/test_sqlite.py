@@ -28,7 +28,7 @@ from recordings.model.instants import LATEST
 from recordings.model.query import HasMetadata, PageRequest, Query
 from recordings.model.recording import ROW_FIELDS, Applied, State
 from recordings.model.work import Work
-from recordings.ports.recording_store import StoreUnavailableError, Taken
+from recordings.ports.recording_store import Claim, StoreUnavailableError, Taken
 from recordings.rules.lifecycle import apply
 from tests.contract.metadata.samples import AUDIO, NOW, full, loaded, put_copies, put_older, recording
 from tests.contract.metadata.test_claims import claim, of_account
@@ -137,6 +137,18 @@ async def purge_a_person(folder: Path, *, with_log: bool = False) -> None:
     found = files_with(PERSON, folder)
     await store.close()
     assert found == []
+
+
+async def test_a_claim_that_finds_nothing_writes_nothing(store: SqliteStore) -> None:
+    wanted = Claim(now=NOW, until=NOW + 1, holder="me", node="n1", limit=8, overdue_before=NOW)
+    await store.insert(full(due_at=NOW + 1, lease=None, node=None))
+    before = await store.watermark()
+    for work in (None, *Work):
+        for node in ("n1", None):
+            assert await store.claim_due(replace(wanted, work=work, node=node)) == []
+    assert await store.watermark() == before
+    assert len(await store.claim_due(replace(wanted, now=NOW + 1))) == 1
+    assert await store.watermark() > before
 
 
 async def test_purged_content_is_not_in_the_file(tmp_path: Path) -> None:
