@@ -8,6 +8,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.recorders.embedded import spool_use
 from adapters.recorders.embedded.slot_shares import NoSlot, SlotShares
 from adapters.recorders.embedded.spool_use import SpoolUse
 
@@ -105,6 +106,24 @@ def test_no_share_and_no_limit_is_ever_exceeded(limit: int, percent: int, steps:
     assert all(accounts.count(each) <= most for each in accounts)
     assert all(clients.count(each) <= most for each in clients)
     assert slots.is_full == (len(used) == limit)
+
+
+async def test_uploads_that_have_left_the_spool_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool_use, "MIN_COUNTED", 4)
+    spooled, looks = list[str](), 0
+
+    async def ids() -> Sequence[str]:
+        nonlocal looks
+        looks += 1
+        return spooled
+
+    use = SpoolUse(80, ids)
+    for number in range(100):
+        spooled[:] = [str(number)]
+        use.note(str(number), f"account-{number}", 10)
+        assert not await use.is_over_share("a", 10, 1_000)
+        assert len(use._files) <= 8
+    assert looks < 30
 
 
 async def test_an_account_has_a_share_of_the_disk_until_its_files_are_stored() -> None:
