@@ -1,6 +1,7 @@
 """The `AudioProcessor` that uses PyAV (FFmpeg's libraries) in a limited number of worker processes."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -132,7 +133,6 @@ class AudioWorkers:
     async def _run_in_process(self, work: _Job[_T], budget: float | None) -> _T:
         process = self._idle.pop()
         try:
-            await asyncio.to_thread(self._work.mkdir, mode=0o700, parents=True, exist_ok=True)
             return await work(process, budget)
         finally:
             self._idle.append(process)
@@ -144,8 +144,10 @@ class AudioWorkers:
 def _discard(stem: Path) -> None:
     for format in FORMATS.values():
         path = file_of(stem, format)
-        path.unlink(missing_ok=True)
-        part_of(path).unlink(missing_ok=True)
+        for each in (path, part_of(path)):
+            # Most of them do not exist, and an exception costs more than a look.
+            if os.path.lexists(each):
+                each.unlink(missing_ok=True)
 
 
 def _size(paths: Sequence[str]) -> int:

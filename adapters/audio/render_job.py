@@ -42,6 +42,7 @@ def render(folder: str, name: str, audio: SpooledAudio, target: Target) -> Rende
         NotAudio: the audio cannot be decoded, or a file is longer than allowed.
     """
     stem = Path(folder) / name
+    stem.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if len(audio.tracks) == 1:
         return _render_one(stem, audio.tracks[0], target)
     if len(audio.tracks) == 2:  # noqa: PLR2004 - left and right

@@ -57,9 +57,7 @@ class WorkerProcess:
             self.close()
         self._done += 1
         try:
-            # Starting a process blocks.
-            pool = await asyncio.to_thread(self._open)
-            job = await asyncio.to_thread(_submit, pool, work, *arguments)
+            job = await asyncio.to_thread(self._submit, work, *arguments)
             async with asyncio.timeout(self._limits.seconds + _START):
                 return await asyncio.wrap_future(job)
         except (BrokenProcessPool, TimeoutError) as error:
@@ -83,12 +81,15 @@ class WorkerProcess:
             self._pool = ProcessPoolExecutor(1, context, worker.begin, (worker_end, self._limits.memory_bytes))
         return self._pool
 
+    def _submit(self, work: Callable[..., _T], *arguments: object) -> Future[_T]:
+        """Submit a job. This blocks while a process starts.
 
-def _submit(pool: ProcessPoolExecutor, work: Callable[..., _T], *arguments: object) -> Future[_T]:
-    """Submit a job. A process that is started for it never receives Ctrl-C, because only the parent acts on it."""
-    # The new process inherits this mask, so SIGINT is blocked before its first line of code.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        return pool.submit(work, *arguments)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        The process never receives Ctrl-C, because only the parent acts on it.
+        """
+        pool = self._open()
+        # The new process inherits this mask, so SIGINT is blocked before its first line of code.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return pool.submit(work, *arguments)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -15,7 +15,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import suppress
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Final
@@ -243,7 +242,15 @@ def _sync_names(folder: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    with suppress(FileNotFoundError):
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - a fraction of the time
+        for name in names:
+            os.unlink(f"{folder}/{name}")  # noqa: PTH108 - as above
+        folder.rmdir()
+    except FileNotFoundError:
+        pass
+    except OSError:
+        # It has a folder that this service did not make.
         shutil.rmtree(folder)
 
 

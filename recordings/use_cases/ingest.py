@@ -5,17 +5,18 @@ is acknowledged. So a crash never leaves audio without a recording.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Final
 
-from recordings.model.account import Principal, Scope
+from recordings.model.account import Account, Principal, Scope
 from recordings.model.audit_entry import AuditAction, AuditObject
 from recordings.model.call import Call
 from recordings.model.errors import Conflict
 from recordings.model.events import Created, Discarded, Ended, Failed, Reopened, Withdrawn
 from recordings.model.options import FORMATS, MAX_TIME_LIMIT, RecordingOptions
 from recordings.model.recording import EndCause, Reason, Recording, State
+from recordings.model.retention import delete_at
 from recordings.ports.audio import Spool
 from recordings.ports.audit import Audit, Refusals, list_object
 from recordings.ports.clock import Clock
@@ -27,7 +28,7 @@ from recordings.rules.lifecycle import apply, due_at
 from recordings.use_cases.authorized import Authorized, no_recording
 from recordings.use_cases.quotas import Quotas
 from recordings.use_cases.save_event import MAX_TRIES, RecordingWriter
-from recordings.use_cases.start import describe_origin, recording_of_call, with_retention
+from recordings.use_cases.start import describe_origin, recording_of_call
 
 EMPTY_SHA256: Final = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 """The SHA-256 of no bytes."""
@@ -66,8 +67,8 @@ class Ingest:
         self._node = node
         self._authorized = Authorized(store)
 
-    def slot(self, principal: Principal) -> AbstractAsyncContextManager[None]:
-        """Return the context in which an upload of an account is received. Its entry raises `QuotaExceeded`."""
+    def slot(self, principal: Principal) -> AbstractContextManager[None]:
+        """Return the context in which an upload of an account is opened and received. It counts the upload."""
         return self._quotas.upload(principal.account_id)
 
     async def open(
@@ -94,30 +95,32 @@ class Ingest:
         require_scope(principal, Scope.INGEST)
         if self._admit is not None:
             await self._admit(call)
+        account = await self._authorized.account(principal, principal.account_id)
+        self._quotas.require_upload(account)
         recording = await self._reopen(principal.account_id, source_key)
         if recording is None:
             target = AuditObject("call", call.call_id, call.account_id)
             with Refusals(self._audit, principal, AuditAction.RECEIVE, target):
-                await self._quotas.require_recording(principal.account_id)
-            fresh = await self._new(principal, call, label)
+                await self._quotas.require_recording(account)
+            fresh = self._new(account, call, label)
             audio_format = extension if extension in FORMATS else "mp3"
             fresh = replace(fresh, name=name, format=audio_format, source_key=source_key)
             recording = await self._create(fresh, recording_id)
         self._audit.count(principal, AuditAction.RECEIVE, list_object(recording.account_id))
         return recording
 
-    async def finish(self, recording_id: str, sha256: str) -> Recording:
+    async def finish(self, recording: Recording, sha256: str) -> Recording:
         """End an upload. All its bytes are on the disk. Return its recording, or the earlier recording of these bytes.
+
+        `recording` is that of `open`: its later changes are not lost.
 
         The same bytes under the same `source_key` are a sender's retry: the new recording becomes
         `DISCARDED(DUPLICATE)`, and the earlier one is returned. Other bytes are another take of the call. An empty
         upload becomes `DISCARDED(EMPTY)`. It is safe to finish copies at the same time, also on several servers.
 
         Raises:
-            NotFound: there is no such recording.
-            Conflict: other copies of these bytes kept changing.
+            Conflict: the recording was removed, or other copies of these bytes kept changing.
         """
-        recording = await self._load(recording_id)
         if sha256 == EMPTY_SHA256:
             return await self._discard(recording, Reason.EMPTY, "the body was empty")
         complete = replace(recording, source_sha256=sha256)
@@ -134,8 +137,8 @@ class Ingest:
                 continue
             self._wake()
             return await self._first_copy(finished)
-        message = f"other copies of recording {recording_id} keep changing: try again"
-        raise Conflict(message, recording_id=recording_id)
+        message = f"other copies of recording {recording.id} keep changing: try again"
+        raise Conflict(message, recording_id=recording.id)
 
     async def _first_copy(self, finished: Recording) -> Recording:
         """Return the recording that will be stored of these bytes.
@@ -183,8 +186,7 @@ class Ingest:
         failed = Failed(at=now, reason=Reason.INCOMPLETE, detail="the next attempt was refused")
         await self._writer.save_event(recording, failed)
 
-    async def _new(self, principal: Principal, call: Call, label: str | None) -> Recording:
-        account = await self._authorized.account(principal, principal.account_id)
+    def _new(self, account: Account, call: Call, label: str | None) -> Recording:
         now = self._clock.now()
         recording = recording_of_call(call, account, call.started, self._node)
         recording = replace(
@@ -197,7 +199,7 @@ class Ingest:
             origin=describe_origin(recording, label),
             label=label,
         )
-        return await with_retention(self._store, replace(recording, due_at=due_at(recording, now)))
+        return replace(recording, due_at=due_at(recording, now), delete_at=delete_at(account.retention, recording))
 
     async def _create(self, recording: Recording, wanted_id: str | None) -> Recording:
         created = Created(at=recording.created)

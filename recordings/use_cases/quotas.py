@@ -1,8 +1,8 @@
 """The use cases for quotas: what an account uses, and whether it may record more."""
 
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -39,7 +39,7 @@ class _Measured:
 
 
 class Quotas:
-    """Checks the quotas of accounts. Accounts without quotas cost one read of the account."""
+    """Checks the quotas of accounts. Accounts without quotas cost no read."""
 
     def __init__(self, store: MetadataStore, clock: Clock, audit: Audit, streams: LiveCalls = tuple) -> None:
         """`streams` returns the calls whose streams this server receives now."""
@@ -73,27 +73,32 @@ class Quotas:
             uploads=self._uploads[account_id],
         )
 
-    async def require_recording(self, account_id: str) -> None:
+    async def require_recording(self, account: Account) -> None:
         """Raise `QuotaExceeded` if an account may not make one more recording."""
-        limits = await self._limits(account_id, STORED_KINDS)
+        limits = {kind: limit for kind in STORED_KINDS if (limit := account.quota.of(kind)) is not None}
         if not limits:
             return
-        usage = await self.usage_of(account_id)
+        usage = await self.usage_of(account.id)
         for kind, limit in limits.items():
             _check(kind, usage.of(kind), limit)
-        if account_id in self._measured:
-            self._accepted[account_id] += 1
+        if account.id in self._measured:
+            self._accepted[account.id] += 1
 
     async def require_stream(self, call: Call) -> None:
         """Raise `QuotaExceeded` if an account may not open the stream of one more call."""
-        for kind, limit in (await self._limits(call.account_id, (QuotaKind.STREAMS,))).items():
-            _check(kind, self._count_streams(call.account_id, besides=call.call_id), limit)
+        account = await self._store.account(call.account_id)
+        limit = None if account is None else account.quota.of(QuotaKind.STREAMS)
+        if limit is not None:
+            _check(QuotaKind.STREAMS, self._count_streams(call.account_id, besides=call.call_id), limit)
 
-    @asynccontextmanager
-    async def upload(self, account_id: str) -> AsyncIterator[None]:
-        """Count an upload while it is received. Raises `QuotaExceeded` if there may not be one more."""
-        for kind, limit in (await self._limits(account_id, (QuotaKind.UPLOADS,))).items():
-            _check(kind, self._uploads[account_id], limit)
+    def require_upload(self, account: Account) -> None:
+        """Raise `QuotaExceeded` if an account may not send the upload that was just counted."""
+        if (limit := account.quota.of(QuotaKind.UPLOADS)) is not None:
+            _check(QuotaKind.UPLOADS, self._uploads[account.id] - 1, limit)
+
+    @contextmanager
+    def upload(self, account_id: str) -> Iterator[None]:
+        """Count an upload while it is received."""
         self._uploads[account_id] += 1
         try:
             yield
@@ -101,11 +106,6 @@ class Quotas:
             self._uploads[account_id] -= 1
             if not self._uploads[account_id]:
                 del self._uploads[account_id]
-
-    async def _limits(self, account_id: str, kinds: Iterable[QuotaKind]) -> Mapping[QuotaKind, int]:
-        account = await self._store.account(account_id)
-        quota = Quota() if account is None else account.quota
-        return {kind: limit for kind in kinds if (limit := quota.of(kind)) is not None}
 
     def _count_streams(self, account_id: str, besides: str | None = None) -> int:
         return sum(call.account_id == account_id and call.call_id != besides for call in self._streams())

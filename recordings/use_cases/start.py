@@ -100,7 +100,7 @@ class RecordingStarter:
         self._require_capabilities(call, request.options)
         await self._check_server(call)
         consent = await self._consent(principal, call)
-        await self.quotas.require_recording(account.id)
+        await self.quotas.require_recording(account)
         recording = replace(self._new(account, call, request, key), consent=consent)
         recording = await with_retention(self._store, recording)
         self._starting.add(recording.id)

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from adapters.metadata.sqlite import SqliteStore
 from adapters.spool import FolderSpool
 from recordings.model.account import Account, Principal, Scope
 from recordings.model.call import Call
-from recordings.model.errors import Forbidden, NotFound, NotRecording, QuotaExceeded
+from recordings.model.errors import Conflict, Forbidden, NotFound, NotRecording, QuotaExceeded
 from recordings.model.events import Discarded, Failed, Lost, Missing, Purged, Restored, Stored, Trashed
 from recordings.model.instants import SECOND
 from recordings.model.quota import Quota
@@ -102,16 +102,16 @@ async def test_an_upload_needs_the_ingest_scope(receiver: Receiver) -> None:
 
 async def test_a_finished_upload_is_finalized(receiver: Receiver) -> None:
     opened = await receiver.open()
-    finished = await receiver.ingest().finish(opened.id, ONE)
+    finished = await receiver.ingest().finish(opened, ONE)
     assert (finished.state, finished.end_cause, finished.source_sha256) == (State.FINALIZING, EndCause.RECEIVED, ONE)
     assert await receiver.store.load(opened.id) == finished
     assert receiver.done == ["wake"]
 
 
 async def test_a_repeated_upload_returns_the_first_recording(receiver: Receiver) -> None:
-    original = await receiver.ingest().finish((await receiver.open()).id, ONE)
+    original = await receiver.ingest().finish(await receiver.open(), ONE)
     again = await receiver.open()
-    assert await receiver.ingest().finish(again.id, ONE) == original
+    assert await receiver.ingest().finish(again, ONE) == original
     discarded = await receiver.store.load(again.id)
     assert discarded is not None
     assert (discarded.state, discarded.reason) == (State.DISCARDED, Reason.DUPLICATE)
@@ -121,11 +121,11 @@ async def test_a_repeated_upload_returns_the_first_recording(receiver: Receiver)
 
 async def test_a_repeated_upload_does_not_restore_a_deleted_recording(receiver: Receiver) -> None:
     original = await receiver.open()
-    await receiver.ingest().finish(original.id, ONE)
-    await receiver.ingest().finish((await receiver.open()).id, ONE)
+    await receiver.ingest().finish(original, ONE)
+    await receiver.ingest().finish(await receiver.open(), ONE)
     await receiver.store_audio(await _load(receiver, original.id))
     await receiver.writer.save_event(await _load(receiver, original.id), Trashed(at=1, by="x", purge_at=2))
-    assert (await receiver.ingest().finish((await receiver.open()).id, ONE)).id == original.id
+    assert (await receiver.ingest().finish(await receiver.open(), ONE)).id == original.id
 
 
 async def _load(receiver: Receiver, recording_id: str) -> Recording:
@@ -136,37 +136,37 @@ async def _load(receiver: Receiver, recording_id: str) -> Recording:
 
 @pytest.mark.parametrize("state", [State.FAILED, State.LOST])
 async def test_a_repeated_upload_after_a_failure_is_recorded(receiver: Receiver, state: State) -> None:
-    original = await receiver.ingest().finish((await receiver.open()).id, ONE)
+    original = await receiver.ingest().finish(await receiver.open(), ONE)
     event = Failed(at=1, reason=Reason.NOT_AUDIO) if state is State.FAILED else Lost(at=1, reason=Reason.RECORDER_GONE)
     await receiver.writer.save_event(original, event)
-    again = await receiver.ingest().finish((await receiver.open()).id, ONE)
+    again = await receiver.ingest().finish(await receiver.open(), ONE)
     assert (again.id != original.id, again.state) == (True, State.FINALIZING)
 
 
 async def test_a_repeated_upload_is_kept_if_only_another_nodes_disk_has_it(receiver: Receiver) -> None:
-    elsewhere = await receiver.ingest("node-2").finish((await receiver.open(node="node-2")).id, ONE)
+    elsewhere = await receiver.ingest("node-2").finish(await receiver.open(node="node-2"), ONE)
     again = await receiver.open()
     receiver.clock.move(SECOND)
-    assert await receiver.ingest().finish(again.id, ONE) == elsewhere
+    assert await receiver.ingest().finish(again, ONE) == elsewhere
     assert (await _load(receiver, again.id)).state is State.FINALIZING
     assert await receiver.spool.ids() == sorted([elsewhere.id, again.id])
 
 
 @pytest.mark.parametrize("state", [State.STORED, State.FINALIZING, State.TRASHED])
 async def test_sixty_copies_in_sequence_are_one_recording(receiver: Receiver, state: State) -> None:
-    original = await receiver.ingest().finish((await receiver.open()).id, ONE)
+    original = await receiver.ingest().finish(await receiver.open(), ONE)
     if state is not State.FINALIZING:
         await receiver.store_audio(original)
     if state is State.TRASHED:
         await receiver.writer.save_event(await _load(receiver, original.id), Trashed(at=1, by="x", purge_at=2))
-    answers = [await receiver.ingest().finish((await receiver.open()).id, ONE) for _ in range(60)]
+    answers = [await receiver.ingest().finish(await receiver.open(), ONE) for _ in range(60)]
     assert {answer.id for answer in answers} == {original.id}
     assert {answer.state for answer in answers} == {state}
 
 
 async def test_forty_copies_at_once_are_one_recording(receiver: Receiver) -> None:
     opened = [await receiver.open() for _ in range(40)]
-    answers = await asyncio.gather(*(receiver.ingest().finish(each.id, ONE) for each in opened))
+    answers = await asyncio.gather(*(receiver.ingest().finish(each, ONE) for each in opened))
     assert len({answer.id for answer in answers}) == 1
     states = Counter([(await _load(receiver, each.id)).state for each in opened])
     assert states == {State.FINALIZING: 1, State.DISCARDED: 39}
@@ -175,57 +175,57 @@ async def test_forty_copies_at_once_are_one_recording(receiver: Receiver) -> Non
 
 @pytest.mark.parametrize("reason", [Reason.EMPTY, Reason.TOO_SHORT])
 async def test_erased_audio_has_no_duplicate(receiver: Receiver, reason: Reason) -> None:
-    original = await receiver.ingest().finish((await receiver.open()).id, ONE)
+    original = await receiver.ingest().finish(await receiver.open(), ONE)
     await receiver.writer.save_event(original, Discarded(at=1, reason=reason))
-    again = await receiver.ingest().finish((await receiver.open()).id, ONE)
+    again = await receiver.ingest().finish(await receiver.open(), ONE)
     assert (again.id != original.id, again.state) == (True, State.FINALIZING)
 
 
 async def test_a_purged_or_missing_recording_has_no_duplicate(receiver: Receiver) -> None:
     for end in ((Missing(at=3, detail="gone"),), (Trashed(at=3, by="x", purge_at=4), Purged(at=5))):
-        original = await receiver.ingest().finish((await receiver.open()).id, ONE)
+        original = await receiver.ingest().finish(await receiver.open(), ONE)
         await receiver.store_audio(original)
         for event in end:
             await receiver.writer.save_event(await _load(receiver, original.id), event)
-        again = await receiver.ingest().finish((await receiver.open()).id, ONE)
+        again = await receiver.ingest().finish(await receiver.open(), ONE)
         assert (again.id != original.id, again.state) == (True, State.FINALIZING)
         await receiver.writer.save_event(again, Failed(at=6, reason=Reason.NOT_AUDIO))
 
 
 async def test_a_restored_recording_still_holds_its_file(receiver: Receiver) -> None:
-    original = await receiver.ingest().finish((await receiver.open()).id, ONE)
+    original = await receiver.ingest().finish(await receiver.open(), ONE)
     await receiver.store_audio(original)
     for event in (Trashed(at=3, by="x", purge_at=9), Restored(at=4, delete_at=None)):
         await receiver.writer.save_event(await _load(receiver, original.id), event)
-    assert (await receiver.ingest().finish((await receiver.open()).id, ONE)).id == original.id
+    assert (await receiver.ingest().finish(await receiver.open(), ONE)).id == original.id
 
 
 async def test_only_one_of_the_copies_of_two_servers_can_be_stored(receiver: Receiver) -> None:
-    one = await receiver.ingest().finish((await receiver.open()).id, ONE)
+    one = await receiver.ingest().finish(await receiver.open(), ONE)
     receiver.clock.move(SECOND)
     second = await receiver.open(node="node-2")
-    assert await receiver.ingest("node-2").finish(second.id, ONE) == one
+    assert await receiver.ingest("node-2").finish(second, ONE) == one
     kept = await _load(receiver, second.id)
     assert (kept.state, await receiver.spool.audio(second.id) is not None) == (State.FINALIZING, True)
     await receiver.store_audio(kept)
     with pytest.raises(Taken):
         await receiver.store_audio(one)
     assert (await _load(receiver, one.id)).state is State.FINALIZING
-    assert (await receiver.ingest().finish((await receiver.open()).id, ONE)).id == kept.id
+    assert (await receiver.ingest().finish(await receiver.open(), ONE)).id == kept.id
 
 
 async def test_other_bytes_or_another_source_key_make_another_recording(receiver: Receiver) -> None:
     ids = set()
     for key, digest in (("k", ONE), ("k", TWO), ("other", ONE)):
         opened = await receiver.open(source_key=key)
-        ids.add((await receiver.ingest().finish(opened.id, digest)).id)
+        ids.add((await receiver.ingest().finish(opened, digest)).id)
     assert len(ids) == 3
 
 
 async def test_uploads_of_other_accounts_are_not_duplicates(receiver: Receiver) -> None:
-    await receiver.ingest().finish((await receiver.open()).id, ONE)
+    await receiver.ingest().finish(await receiver.open(), ONE)
     there = await receiver.open(sender(OTHER_ACCOUNT))
-    finished = await receiver.ingest().finish(there.id, ONE)
+    finished = await receiver.ingest().finish(there, ONE)
     assert (finished.id, finished.account_id, finished.state) == (there.id, OTHER_ACCOUNT, State.FINALIZING)
 
 
@@ -241,14 +241,14 @@ async def test_an_upload_in_progress_cannot_be_stopped(receiver: Receiver) -> No
     )
     with pytest.raises(NotRecording, match="only its sender can end it"):
         await use.stop(Principal(ACCOUNT, frozenset({Scope.CONTROL})), opened.id)
-    finished = await receiver.ingest().finish(opened.id, "1" * 64)
+    finished = await receiver.ingest().finish(opened, "1" * 64)
     assert (finished.state, finished.end_cause) == (State.FINALIZING, EndCause.RECEIVED)
 
 
 async def test_an_empty_upload_is_discarded(receiver: Receiver) -> None:
     opened = await receiver.open()
     assert sha256(b"").hexdigest() == EMPTY_SHA256
-    finished = await receiver.ingest().finish(opened.id, EMPTY_SHA256)
+    finished = await receiver.ingest().finish(opened, EMPTY_SHA256)
     assert (finished.state, finished.reason) == (State.DISCARDED, Reason.EMPTY)
     assert await receiver.spool.ids() == []
 
@@ -260,16 +260,16 @@ async def test_an_incomplete_upload_is_set_aside_and_can_be_sent_again(receiver:
     assert await receiver.spool.ids() == []
     again = await receiver.open(node="node-2")
     assert (again.id, again.state, again.node, again.reason) == (opened.id, State.RECORDING, "node-2", None)
-    finished = await receiver.ingest("node-2").finish(again.id, ONE)
+    finished = await receiver.ingest("node-2").finish(again, ONE)
     assert finished.state is State.FINALIZING
 
 
 async def test_a_finished_upload_cannot_break_off(receiver: Receiver) -> None:
-    finished = await receiver.ingest().finish((await receiver.open()).id, ONE)
+    finished = await receiver.ingest().finish(await receiver.open(), ONE)
     assert await receiver.ingest().break_off(finished.id, "the store is unreachable") == finished
     assert await receiver.spool.ids() == [finished.id]
     again = await receiver.open()
-    assert (await receiver.ingest().finish(again.id, ONE)).id == finished.id
+    assert (await receiver.ingest().finish(again, ONE)).id == finished.id
 
 
 async def test_only_one_of_two_simultaneous_retries_reopens_the_recording(
@@ -322,7 +322,8 @@ async def test_the_senders_id_is_used_if_it_is_free(receiver: Receiver) -> None:
 
 
 async def test_an_unknown_recording_is_not_found(receiver: Receiver) -> None:
-    with pytest.raises(NotFound):
-        await receiver.ingest().finish("202611-x", ONE)
+    unknown = replace(await receiver.open(), id="202611-x", revision=9)
+    with pytest.raises(Conflict):
+        await receiver.ingest().finish(unknown, ONE)
     with pytest.raises(NotFound):
         await receiver.ingest().break_off("202611-x", "gone")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from recordings.model.account import Account
 from recordings.model.call import Call
 from recordings.model.errors import Forbidden, QuotaExceeded
 from recordings.model.instants import DAY, SECOND
@@ -23,9 +24,14 @@ async def installation(tmp_path: Path) -> AsyncIterator[Installation]:
         yield opened
 
 
-async def limit(installation: Installation, **quota: int) -> None:
-    account = await installation.store.account(ACCOUNT)
+async def account_of(installation: Installation, account_id: str = ACCOUNT) -> Account:
+    account = await installation.store.account(account_id)
     assert account is not None
+    return account
+
+
+async def limit(installation: Installation, **quota: int) -> None:
+    account = await account_of(installation)
     await installation.store.save_account(replace(account, quota=Quota(**quota)))
 
 
@@ -64,7 +70,7 @@ async def test_the_usage_counts_all_bytes_and_the_recordings_of_this_day(install
     await stored(installation, 1)
     await stored(installation, 2, size=500, seconds=30)
     await stored(installation, 3, age=DAY, size=7)
-    async with quotas(installation).upload(ACCOUNT):
+    with quotas(installation).upload(ACCOUNT):
         checked = quotas(installation, call(installation, "a"), call(installation, "b", CHILD))
         usage = await checked.usage(principal())
     assert (usage.bytes, usage.recordings_per_day, usage.decoding_seconds) == (1_507, 2, 90)
@@ -104,24 +110,30 @@ async def test_recordings_that_were_just_accepted_count(installation: Installati
     await limit(installation, recordings_per_day=3)
     checked = quotas(installation)
     for _ in range(3):
-        await checked.require_recording(ACCOUNT)
+        await checked.require_recording(await account_of(installation))
+    account = await account_of(installation)
     with pytest.raises(QuotaExceeded, match="3 of 3"):
-        await checked.require_recording(ACCOUNT)
+        await checked.require_recording(account)
     # None of them was stored in the end.
     installation.clock.move(FRESH)
-    await checked.require_recording(ACCOUNT)
+    await checked.require_recording(account)
 
 
 async def test_uploads_are_counted_while_they_are_received(installation: Installation) -> None:
     await limit(installation, uploads=2)
     checked = quotas(installation)
-    async with checked.upload(ACCOUNT), checked.upload(ACCOUNT):
-        with pytest.raises(QuotaExceeded, match="uploads` of the account is used up: 2 of 2"):
-            async with checked.upload(ACCOUNT):
-                pass
-        async with checked.upload(CHILD):
+    account = await account_of(installation)
+    with checked.upload(ACCOUNT), checked.upload(ACCOUNT):
+        checked.require_upload(account)
+        with (
+            checked.upload(ACCOUNT),
+            pytest.raises(QuotaExceeded, match="uploads` of the account is used up: 2 of 2"),
+        ):
+            checked.require_upload(account)
+        with checked.upload(CHILD):
+            checked.require_upload(await account_of(installation, CHILD))
             assert (await checked.usage_of(ACCOUNT)).uploads == 2
-    async with checked.upload(ACCOUNT):
+    with checked.upload(ACCOUNT):
         assert (await checked.usage_of(ACCOUNT)).uploads == 1
 
 
@@ -135,10 +147,11 @@ async def test_a_stream_that_comes_back_needs_no_second_place(installation: Inst
 
 
 async def test_a_quota_of_zero_refuses_everything_and_no_quota_nothing(installation: Installation) -> None:
-    await quotas(installation).require_recording(ACCOUNT)
+    await quotas(installation).require_recording(await account_of(installation))
     await limit(installation, recordings_per_day=0)
+    account = await account_of(installation)
     with pytest.raises(QuotaExceeded, match="0 of 0"):
-        await quotas(installation).require_recording(ACCOUNT)
+        await quotas(installation).require_recording(account)
 
 
 async def test_one_owner_cannot_read_quotas(installation: Installation) -> None:

@@ -95,14 +95,15 @@ class Uploads:
             upload = None if body.needs_head else read_address(body.file)
             if not body.check_length(self._limits.max_body):
                 raise self._too_long()
-            if (refused := await self._refused_by_disk(principal, body.content_length or 0)) is not None:
+            free = await self._free_bytes()
+            if (refused := await self._refused_by_disk(principal, body.content_length or 0, free)) is not None:
                 return refused
             with self._slots.slot(principal.account_id, self._client_of(request)):
                 if upload is None:
                     await self._read_head(body)
                     upload = read_address(body.file)
-                async with self._ingest.slot(principal):
-                    return await self._receive(principal, upload, body)
+                with self._ingest.slot(principal):
+                    return await self._receive(principal, upload, body, free)
         except NoSlot as no_slot:
             return _reject(429 if no_slot.is_share else 503, "BUSY", str(no_slot))
         except BodyRefused as refused:
@@ -112,12 +113,17 @@ class Uploads:
         except UploadIncomplete as incomplete:
             return _reject(incomplete.status, "INCOMPLETE", str(incomplete))
 
-    async def _refused_by_disk(self, principal: Principal, content_length: int) -> Response | None:
-        # Checked before the recording is created, so that the space that is left serves the deletion of recordings.
+    async def _free_bytes(self) -> int | None:
+        """Return the free bytes of the spool's disk, or `None` if they are unknown: its first write tells why."""
         try:
-            free = await self._spool.free_bytes()
+            return await self._spool.free_bytes()
         except OSError as error:
-            return _full_disk() if is_disk_full(error) else None
+            return 0 if is_disk_full(error) else None
+
+    async def _refused_by_disk(self, principal: Principal, content_length: int, free: int | None) -> Response | None:
+        # Checked before the recording is created, so that the space that is left serves the deletion of recordings.
+        if free is None:
+            return None
         if free < content_length + MIN_FREE:
             return _full_disk()
         if not await self._use.is_over_share(principal.account_id, content_length, free):
@@ -132,7 +138,7 @@ class Uploads:
         except TimeoutError as error:
             raise _too_slow() from error
 
-    async def _receive(self, principal: Principal, upload: Upload, body: UploadBody) -> Response:
+    async def _receive(self, principal: Principal, upload: Upload, body: UploadBody, free: int | None) -> Response:
         self._check_duration(upload.duration_ms, "duration_ms")
         recording = await self._ingest.open(
             principal,
@@ -145,7 +151,7 @@ class Uploads:
         )
         self._receiving.add(recording.id)
         try:
-            digest = await self._spool_body(recording, upload, body)
+            digest = await self._spool_body(recording, upload, body, free)
             return await self._finish(recording, upload, digest)
         except BodyRefused:
             await self._ingest.refuse(recording.id)
@@ -163,15 +169,15 @@ class Uploads:
         finally:
             self._receiving.discard(recording.id)
 
-    async def _spool_body(self, recording: Recording, upload: Upload, body: UploadBody) -> str:
-        """Write the file to the spool and return its SHA-256."""
+    async def _spool_body(self, recording: Recording, upload: Upload, body: UploadBody, free: int | None) -> str:
+        """Write the file to the spool and return its SHA-256. `free` bytes were free before."""
         try:
             writer = await self._spool.open_body(recording.id, upload.extension)
         except OSError as error:
             raise _disk_full(recording, error) from error
         try:
             async with asyncio.timeout(self._limits.body_total):
-                await self._write_chunks(recording, writer, body)
+                await self._write_chunks(recording, writer, body, free)
             await writer.close()
         except OSError as error:
             raise _too_slow() if isinstance(error, TimeoutError) else _disk_full(recording, error) from error
@@ -181,14 +187,16 @@ class Uploads:
                 await writer.close(sync=False)
         return writer.sha256
 
-    async def _write_chunks(self, recording: Recording, writer: FileWriter, body: UploadBody) -> None:
+    async def _write_chunks(self, recording: Recording, writer: FileWriter, body: UploadBody, free: int | None) -> None:
         noted = 0
         async for chunk in body.chunks():
             if writer.length >= noted:
                 # An upload without a length counts as it arrives.
                 noted = writer.length + NOTED
                 self._use.note(recording.id, recording.account_id, body.content_length or writer.length)
-                if await self._use.is_over_share(recording.account_id, 0, await self._spool.free_bytes()):
+                if writer.length or free is None:
+                    free = await self._spool.free_bytes()
+                if await self._use.is_over_share(recording.account_id, 0, free):
                     raise UploadIncomplete(429, "the uploads of this account have reached their share of the disk")
             if not writer.length and body.content_length is not None:
                 self._check_duration(wav_length(chunk, body.content_length), "the header")
@@ -209,7 +217,7 @@ class Uploads:
         return BodyRefused(413, "TOO_LONG", f"the body must be at most {self._limits.max_body} bytes")
 
     async def _finish(self, recording: Recording, upload: Upload, digest: str) -> Response:
-        stored = await self._ingest.finish(recording.id, digest)
+        stored = await self._ingest.finish(recording, digest)
         if stored.state is State.FAILED:
             # The watchdog gave the upload up because it took too long by the clock. The sender must send it again.
             raise UploadIncomplete(503, "the upload was given up before its end: send it again")

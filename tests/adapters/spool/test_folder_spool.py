@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.spool import FolderSpool
+from adapters.spool import FolderSpool, folder_spool
 from recordings.ports.audio import Codec, SpooledAudio, Track
 
 ID = "202611-0190f5fe3c5d7a1b8c2d3e4f5a6b7c8d"
@@ -179,16 +178,16 @@ async def test_forget_can_be_repeated_after_a_crash(
     for _ in range(3):
         await (await spool.open_body(ID, "wav")).close()
         await spool.set_aside(ID)
-    rmtree, removed = shutil.rmtree, list[Path]()
+    remove, removed = folder_spool._remove, list[Path]()
 
     def crash_at_the_second_folder(folder: Path) -> None:
         if removed:
             raise KeyboardInterrupt
         removed.append(folder)
-        rmtree(folder)
+        remove(folder)
 
     with monkeypatch.context() as patched:
-        patched.setattr(shutil, "rmtree", crash_at_the_second_folder)
+        patched.setattr(folder_spool, "_remove", crash_at_the_second_folder)
         with pytest.raises(KeyboardInterrupt):
             spool._forget(ID)
     await spool.forget(ID)
@@ -250,7 +249,7 @@ def write_and_be_killed(root: Path) -> None:
 KILLED = """
 import asyncio, sys
 from pathlib import Path
-from adapters.spool import FolderSpool
+from adapters.spool import FolderSpool, folder_spool
 from recordings.ports.audio import Codec
 
 async def main():
