@@ -12,11 +12,12 @@ import zlib
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from starlette.responses import Response
 
 from adapters.http.accept import ANY, parse_accept
+from adapters.http.fastest_zlib import fastest_zlib
 from adapters.http.streaming_response import StreamedResponse
 
 GZIP: Final = "gzip"
@@ -26,18 +27,6 @@ _GZIP_FORMAT: Final = zlib.MAX_WBITS | 16
 _IDENTITY: Final = "identity"
 
 Compress = Callable[[bytes], bytes]
-
-
-def _fastest_zlib() -> Any:
-    # isal has zlib's interface, ten times its speed and the same sizes.
-    try:
-        from isal import isal_zlib
-    except ImportError:
-        return zlib
-    return isal_zlib
-
-
-_zlib: Final = _fastest_zlib()
 
 
 @lru_cache(maxsize=1)
@@ -57,7 +46,7 @@ def _zstd() -> Compress | None:
 
 
 def _gzip(body: bytes) -> bytes:
-    return bytes(_zlib.compress(body, _LEVEL, wbits=_GZIP_FORMAT))
+    return bytes(fastest_zlib.compress(body, _LEVEL, wbits=_GZIP_FORMAT))
 
 
 @lru_cache(maxsize=256)
@@ -120,8 +109,8 @@ async def gzip_pieces(body: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
 
     If the body breaks off, the gzip stream has no end.
     """
-    compressor = _zlib.compressobj(_LEVEL, _zlib.DEFLATED, _GZIP_FORMAT)
+    compressor = fastest_zlib.compressobj(_LEVEL, fastest_zlib.DEFLATED, _GZIP_FORMAT)
     async with aclosing(body):
         async for piece in body:
-            yield compressor.compress(piece) + compressor.flush(_zlib.Z_SYNC_FLUSH)
+            yield compressor.compress(piece) + compressor.flush(fastest_zlib.Z_SYNC_FLUSH)
     yield compressor.flush()

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Send
 
-from recordings.ports.audio import Chunk, FilePart
+from recordings.ports.audio import Chunk, FilePart, ObjectPart
 
 FILE_PART: Final = "recordings.file_part"
 """The ASGI extension, and its message, for a part of a file that the server sends without reading it."""
@@ -61,7 +61,8 @@ async def prepend(first: Chunk, rest: AsyncIterator[Chunk]) -> AsyncGenerator[Ch
 def _message(chunk: Chunk) -> Message:
     if isinstance(chunk, FilePart):
         return {"type": FILE_PART, "part": chunk}
-    return {"type": "http.response.body", "body": chunk, "more_body": True}
+    data = chunk.data if isinstance(chunk, ObjectPart) else chunk
+    return {"type": "http.response.body", "body": data, "more_body": True}
 
 
 async def _with_named_errors(body: AsyncGenerator[Chunk]) -> AsyncGenerator[Chunk]:

@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,8 @@ from adapters.media.file_slice import Slice
 from adapters.media.s3_client import S3Client, error_for, read_chunks
 from adapters.media.store_errors import AccessRefusedError, MediaFaultError
 from adapters.media.store_keys import quoted
-from recordings.ports.audio import MediaMissing, StoredObject
+from adapters.media.verified_versions import VerifiedVersions
+from recordings.ports.audio import MediaMissing, ObjectPart, StoredObject
 
 CHUNK: Final = 256 * 1024
 """Maximum bytes in one chunk for a reader."""
@@ -38,6 +40,7 @@ class S3Media:
     ) -> None:
         self._base = url.rstrip("/")
         self._connection = connection or S3Client(options or {})
+        self._verified = VerifiedVersions()
 
     async def put(self, key: str, path: str, content_type: str) -> str:
         """Store a copy of a file: the whole file or nothing. An object with the same key is replaced.
@@ -65,6 +68,12 @@ class S3Media:
             MediaMissing: there is no object at the URL.
             MediaFaultError: the store returned an error or closed the connection.
         """
+        async with aclosing(self.parts(url, start, end)) as chunks:
+            async for chunk in chunks:
+                yield chunk.data if isinstance(chunk, ObjectPart) else chunk
+
+    async def parts(self, url: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes | ObjectPart]:
+        """Return the same as `read`. The chunks of a whole object name its version."""
         if end is not None and end <= start:
             await self._require(url)
             return
@@ -74,8 +83,10 @@ class S3Media:
                 return
             body = response["Body"]
             try:
-                async for chunk in read_chunks(body, _checked_length(response, start, end), CHUNK):
-                    yield chunk
+                length = _checked_length(response, start, end)
+                version = _version(self._verified, url, response, length)
+                async for chunk in read_chunks(body, length, CHUNK):
+                    yield chunk if version is None else ObjectPart(version, chunk)
             finally:
                 body.close()
 
@@ -133,6 +144,22 @@ class S3Media:
             raise MediaMissing(url)
 
 
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """A version of an object, as the response with its bytes names it."""
+
+    verified: VerifiedVersions
+    name: tuple[object, ...]
+
+    def checksum(self, sha256: str) -> int | None:
+        """Return the CRC-32 of the object if it is known to have this SHA-256."""
+        return self.verified.checksum(self.name, sha256)
+
+    def note_verified(self, sha256: str, checksum: int) -> None:
+        """Remember the digests of the object."""
+        self.verified.add(self.name, sha256, checksum)
+
+
 def _bucket_and_key(url: str) -> dict[str, str]:
     """Return the bucket and the key of a URL. The key is the text in the URL, not decoded, as in fsspec."""
     bucket, _, key = url.partition("://")[2].partition("/")
@@ -166,6 +193,14 @@ def _checked_length(response: Mapping[str, Any], start: int, end: int | None) ->
         if not span.startswith(f"{start}-") or length != wanted:
             raise MediaFaultError(f"the S3 store sent bytes {span} instead of {wanted} bytes from {start}")
     return length
+
+
+def _version(verified: VerifiedVersions, url: str, response: Mapping[str, Any], length: int) -> _Version | None:
+    """Return the version of the object in a response, or `None` for a part of one, or without a strong ETag."""
+    tag, total = str(response.get("ETag", "")), response.get("ContentRange", f"/{length}").rpartition("/")[2]
+    if not tag.startswith('"') or total != str(length):
+        return None
+    return _Version(verified, (url, tag, length, response.get("LastModified"), response.get("VersionId")))
 
 
 async def _require_bucket(client: Any, bucket: str) -> None:

@@ -68,7 +68,29 @@ class FilePart:
         return self.end - self.start
 
 
-Chunk = bytes | FilePart
+class ObjectVersion(Protocol):
+    """The version of an object that a remote store sends in one response."""
+
+    def checksum(self, sha256: str) -> int | None:
+        """Return the CRC-32 of the object if it had this SHA-256 a short time ago; `None` if that is not known."""
+
+    def note_verified(self, sha256: str, checksum: int) -> None:
+        """Note that all bytes of the object were read, and have this SHA-256 and this CRC-32."""
+
+
+@dataclass(slots=True, eq=False)
+class ObjectPart:
+    """Bytes of a response with a whole object."""
+
+    version: ObjectVersion
+    data: bytes
+
+    def __len__(self) -> int:
+        """Return the number of bytes."""
+        return len(self.data)
+
+
+Chunk = bytes | FilePart | ObjectPart
 """A part of stored audio: its bytes, or the place in a file from which a server can send them without reading them."""
 
 

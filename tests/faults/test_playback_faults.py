@@ -3,7 +3,9 @@
 import asyncio
 import os
 import time
+import zlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from adapters.http import verified_body
 from adapters.http.audio_response import stream_part
+from adapters.http.body_digests import BATCH, BodyDigests
 from adapters.http.verified_body import verified
 from adapters.media import AccessRefusedError, MediaFaultError, MediaRouter, media_router
 from adapters.media.folder_store import FolderMedia
 from adapters.media.s3_client import error_for
 from adapters.media.verified_files import VerifiedFiles
+from adapters.media.verified_versions import MAX_VERSIONS, VerifiedVersions
 from recordings.model.recording import Media
-from recordings.ports.audio import FilePart, MediaArchived, MediaDamaged, MediaMissing
+from recordings.ports.audio import Chunk, FilePart, MediaArchived, MediaDamaged, MediaMissing, ObjectPart
 
 DATA = bytes(range(256)) * 1_000
 
@@ -65,6 +70,16 @@ async def test_a_whole_download_of_right_bytes_completes(size: int) -> None:
     transport = httpx.ASGITransport(Starlette(routes=[Route("/", respond)]))
     async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
         assert (await client.get("/")).content == DATA
+
+
+@pytest.mark.parametrize("length", [0, 1, BATCH - 1, BATCH, 5 * BATCH + 1])
+async def test_digests_do_not_depend_on_the_pieces(length: int) -> None:
+    data = os.urandom(length)
+    for size in (1 << 16, 300_000, BATCH, 2 * BATCH):
+        digests = BodyDigests(checksum=True)
+        async for piece in read(data, size):
+            await digests.add(piece)
+        assert (await digests.sha256(), digests.checksum) == (sha256(data).hexdigest(), zlib.crc32(data))
 
 
 class Stalled:
@@ -194,3 +209,99 @@ class TestVerifiedFile:
         (folder.root / "x").write_bytes(bytes(length))
         with pytest.raises(MediaDamaged):
             await anext(chunks)
+
+
+@dataclass(frozen=True)
+class Version:
+    """An `ObjectVersion` of a store that changes without notice."""
+
+    verified: VerifiedVersions
+    name: str
+
+    def checksum(self, digest: str) -> int | None:
+        return self.verified.checksum(self.name, digest)
+
+    def note_verified(self, digest: str, checksum: int) -> None:
+        self.verified.add(self.name, digest, checksum)
+
+
+class Objects:
+    """A store that sends its data with the names of versions."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.verified = VerifiedVersions(watch.monotonic)
+        self.data = DATA
+        self.received = b""
+        self.hashed = 0
+
+    async def parts(self, *names: str) -> AsyncIterator[Chunk]:
+        """Send the data in pieces. Each name belongs to one piece, and the last one to all others."""
+        versions = [Version(self.verified, name) for name in names]
+        async for piece in read(self.data, 10_000):
+            yield ObjectPart(versions[0], piece)
+            versions = versions[1:] or versions
+
+    async def download(self, *names: str) -> None:
+        self.received = b""
+        async for chunk in await verified(self.parts(*names), media(DATA)):
+            assert isinstance(chunk, bytes)
+            self.received += chunk
+        assert self.received == DATA
+
+
+@pytest.fixture
+def objects(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> Objects:
+    store = Objects(watch)
+
+    class Counted(BodyDigests):
+        async def sha256(self) -> str:
+            store.hashed += 1
+            return await super().sha256()
+
+    monkeypatch.setattr(verified_body, "BodyDigests", Counted)
+    return store
+
+
+class TestVerifiedObject:
+    """A version of an object whose digest is known."""
+
+    async def test_the_digest_of_a_version_is_computed_once_an_hour(self, objects: Objects, watch: Watch) -> None:
+        for _ in range(3):
+            await objects.download("a")
+        assert objects.hashed == 1
+        watch.seconds += 3_601
+        for _ in range(2):
+            await objects.download("a")
+        assert objects.hashed == 2
+
+    async def test_another_version_is_hashed(self, objects: Objects) -> None:
+        await objects.download("a")
+        await objects.download("b")
+        assert objects.hashed == 2
+        objects.data = changed(DATA)
+        with pytest.raises(MediaDamaged):
+            await objects.download("c")
+
+    @pytest.mark.parametrize("wrong", [changed(DATA), DATA[:-1], DATA + b"x", b"x" * len(DATA)])
+    async def test_other_bytes_of_a_known_version_never_complete(self, objects: Objects, wrong: bytes) -> None:
+        await objects.download("a")
+        objects.data = wrong
+        with pytest.raises(MediaDamaged):
+            await objects.download("a")
+        assert len(objects.received) < len(DATA)
+        assert objects.hashed == 1
+
+    async def test_a_download_of_two_versions_is_not_remembered(self, objects: Objects) -> None:
+        await objects.download("a", "b")
+        await objects.download("b")
+        await objects.download("a")
+        assert objects.hashed == 3
+
+    def test_the_number_of_remembered_versions_is_bounded(self, objects: Objects) -> None:
+        for number in range(MAX_VERSIONS + 1):
+            objects.verified.add(number, "digest", number)
+        assert [objects.verified.checksum(number, "digest") for number in (0, 1, MAX_VERSIONS)] == [
+            None,
+            1,
+            MAX_VERSIONS,
+        ]

@@ -14,6 +14,7 @@ import pytest
 from adapters.media.file_slice import Slice
 from adapters.media.s3_store import PART, S3Media
 from adapters.media.store_errors import MediaFaultError
+from recordings.ports.audio import ObjectPart, ObjectVersion
 from tests.servers.seaweedfs import BUCKET
 from tests.servers.shared_server import Address
 
@@ -67,6 +68,46 @@ async def test_uploads_around_the_part_size(store: S3Media, tmp_path: Path, size
     (tmp_path / "source").write_bytes(data)
     url = await store.put("k", str(tmp_path / "source"), "audio/mpeg")
     assert b"".join([chunk async for chunk in store.read(url)]) == data
+
+
+async def versions(store: S3Media, url: str, start: int = 0, end: int | None = None) -> set[ObjectVersion | None]:
+    """Read audio, and return the versions that its chunks name."""
+    parts = [part async for part in store.parts(url, start, end)]
+    return {part.version if isinstance(part, ObjectPart) else None for part in parts}
+
+
+@pytest.mark.parametrize("store", ["seaweedfs"], indirect=True)
+async def test_the_chunks_of_a_whole_object_name_its_version(store: S3Media, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(bytes(1 << 20))
+    url = await store.put("k", str(tmp_path / "source"), "audio/mpeg")
+    (version,) = await versions(store, url)
+    assert version is not None
+    version.note_verified("digest", 7)
+    for end in (None, 1 << 20, 2 << 20):
+        (again,) = await versions(store, url, 0, end)
+        assert again is not None
+        assert (again.checksum("digest"), again.checksum("other")) == (7, None)
+    assert await versions(store, url, 0, 1_000) == await versions(store, url, 1) == {None}
+
+
+@pytest.mark.parametrize("store", ["juicefs"], indirect=True)
+async def test_an_object_without_an_etag_has_no_version(store: S3Media, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"1234")
+    assert await versions(store, await store.put("k", str(tmp_path / "source"), "audio/mpeg")) == {None}
+
+
+@pytest.mark.parametrize("store", ["seaweedfs"], indirect=True)
+async def test_a_changed_object_has_another_version(store: S3Media, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"1234")
+    url = await store.put("k", str(tmp_path / "source"), "audio/mpeg")
+    (before,) = await versions(store, url)
+    assert before is not None
+    before.note_verified("digest", 7)
+    (tmp_path / "source").write_bytes(b"1235")
+    assert await store.put("k", str(tmp_path / "source"), "audio/mpeg") == url
+    (after,) = await versions(store, url)
+    assert after is not None
+    assert after.checksum("digest") is None
 
 
 KMS = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/recordings"}
