@@ -142,12 +142,14 @@ class AudioWorkers:
 
 
 def _discard(stem: Path) -> None:
-    for format in FORMATS.values():
-        path = file_of(stem, format)
-        for each in (path, part_of(path)):
-            # Most of them do not exist, and an exception costs more than a look.
-            if os.path.lexists(each):
-                each.unlink(missing_ok=True)
+    rendered = [file_of(stem, format) for format in FORMATS.values()]
+    try:
+        names = os.listdir(stem.parent)  # noqa: PTH208 - one look, because most of the files do not exist
+    except FileNotFoundError:
+        return
+    for path in (*rendered, *map(part_of, rendered)):
+        if path.name in names:
+            path.unlink(missing_ok=True)
 
 
 def _size(paths: Sequence[str]) -> int:

@@ -20,11 +20,9 @@ class BodyWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        # Always a new file: a sender that tries again must not mix its bytes with those of its earlier connection.
+        """Create the file. `FileExistsError` if it exists: no two connections of a sender may write the same file."""
         self.path = path
         self._partial = path.with_name(f"{path.name}.part")
-        for each in (path, self._partial):
-            each.unlink(missing_ok=True)
         self._file: int | None = os.open(
             self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE
         )
