@@ -41,6 +41,8 @@ FRAME: Final = 160
 GROUPS: Final = 5
 """The calls begin and end in this many groups, one after the other."""
 UPLOAD_SECONDS, PAGE_SECONDS, SAMPLE_SECONDS = 2.0, 0.2, 5.0
+ARRIVAL_SECONDS: Final = 20.0
+"""How long the last frames of a stream may take until they are in the spool."""
 STORED_SECONDS: Final = 300.0
 """How long the last recordings may take until they are stored."""
 MAY_GROW: Final = {"RSS MB": (1.1, 10), "open files": (1.1, 30), "threads": (1.0, 4), "spool MB": (1.2, 20)}
@@ -101,6 +103,16 @@ def check_track(path: Path, chunks: int) -> tuple[int, int]:
     return found, chunks - int(valid[0]) - found
 
 
+def check_last(path: Path, chunks: int) -> tuple[int, int]:
+    """Return the result of `check_track` when the last frames have arrived, which takes longer on a busy machine."""
+    deadline = time.monotonic() + ARRIVAL_SECONDS
+    while True:
+        frames, lost = check_track(path, chunks)
+        if not lost or time.monotonic() > deadline:
+            return frames, lost
+        time.sleep(0.1)
+
+
 def run_calls(soak: Soak, streams: int, seconds: float) -> None:
     """Run one group of calls after the other, until the time is over."""
     chunks, client = int(seconds / TICK), soak.client()
@@ -113,11 +125,10 @@ def run_calls(soak: Soak, streams: int, seconds: float) -> None:
         with subprocess.Popen(command, pass_fds=[line.fileno() for line in lines]) as sending:
             ids = [client.start(name)["plainId"] for name in names]
             assert sending.wait() == 0, "the server closed a stream"
-        # The last frame of a stream is on its way.
-        time.sleep(1)
         for recording_id in ids:
             for name in ("left", "right"):
-                frames, lost = check_track(soak.server.data / "spool" / recording_id / f"{name}.mulaw", chunks)
+                path = soak.server.data / "spool" / recording_id / f"{name}.mulaw"
+                frames, lost = check_last(path, chunks)
                 soak.add(frames=frames, lost=lost)
         hang_up(lines)
         soak.add(calls=streams)
