@@ -119,5 +119,8 @@ class _TcpConnection:
             raise Disconnected(StreamEnd(cause, NORMAL, "the connection was closed"))
         return self._frames.receive(data)
 
+    def read_waiting(self) -> None:
+        """Do nothing: no messages are gathered."""
+
     async def send(self, message: str) -> None:
         """Do nothing: no event of this dialect needs a reply."""

@@ -195,6 +195,7 @@ class EmbeddedRecorder:
 
     async def end_call(self, live: LiveCall, cause: EndCause, at: Millis | None = None) -> None:
         """End a call and its takes, at `at` or now. All of their audio is on the disk when this returns."""
+        live.catch_up()
         live.ended = True
         if live.reconnect_timer is not None:
             live.reconnect_timer.cancel()
@@ -273,6 +274,7 @@ class EmbeddedRecorder:
         """End a take. All of its audio is on the disk when this returns. Does nothing if the take is not open."""
         if (found := self._takes.get(recording_id)) is not None:
             take, live = found
+            live.catch_up()
             await asyncio.shield(self._end(live, take, EndCause.STOPPED))
 
     async def pause(self, recording_id: str) -> Millis:
@@ -308,8 +310,6 @@ class EmbeddedRecorder:
         await asyncio.gather(*self._ending)
         await asyncio.gather(*(take.ending for take, _ in tuple(self._takes.values()) if take.ending is not None))
         self._events.close()
-
-    # Helpers
 
     async def _wait_for_event_space(self) -> None:
         try:

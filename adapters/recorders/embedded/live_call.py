@@ -46,6 +46,8 @@ class LiveCall:
         self.call = call
         self.format = format or StreamFormat()
         self.close = close
+        self.catch_up: Callable[[], None] = lambda: None
+        """Records the audio that has arrived, so that what happens now applies to later audio."""
         self.is_paused = False
         """Whether the sender paused the stream. Then no audio is expected."""
         self.takes: dict[str, OpenTake] = {}
@@ -107,7 +109,8 @@ class LiveCall:
         return self.bridged if options.record_on_bridge else True
 
     def position(self, now: float) -> int:
-        """Return the current position of the call, in ticks."""
+        """Return the current position of the call, in ticks. Audio that has arrived is before it."""
+        self.catch_up()
         return self.positions.current(now)
 
     def silent_for(self, now: float) -> float:

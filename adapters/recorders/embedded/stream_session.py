@@ -73,6 +73,9 @@ class Connection(Protocol):
         The connection may pass messages that are only audio to `recorder`, and return the events of a later message.
         """
 
+    def read_waiting(self) -> None:
+        """Pass messages that have arrived to the recorder of `receive` now."""
+
     async def send(self, message: str) -> None:
         """Send a text message, as the dialect requires it."""
 
@@ -277,6 +280,7 @@ class _StreamSession:
         self._live = await self._recorder.open_stream(
             call, self._request_end, started.format, continues=started.continues
         )
+        self._live.catch_up = self._connection.read_waiting
         self._arrivals = ArrivalClock(started.format)
         if self._deadline is not None:
             # After this point the recorder checks for idle streams, without a timer for each frame.

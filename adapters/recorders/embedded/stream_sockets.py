@@ -34,6 +34,7 @@ from adapters.recorders.dialects.stream_events import Event
 from adapters.recorders.dialects.stream_limits import UnknownDialect
 from adapters.recorders.embedded.embedded_recorder import EmbeddedRecorder
 from adapters.recorders.embedded.frame_reader import TEXT
+from adapters.recorders.embedded.gathered_reads import GatheredReads
 from adapters.recorders.embedded.live_call import RESTARTING, StreamEnd
 from adapters.recorders.embedded.slot_shares import ClientOf, NoSlot, client_of
 from adapters.recorders.embedded.stream_session import (
@@ -68,13 +69,14 @@ class MediaSockets:
     ) -> None:
         self.host = StreamHost(recorder, clock, claim)
         self._client_of = client_of
+        self._reads = GatheredReads()
 
     async def serve(self, websocket: WebSocket, principal: Principal, is_allowed: IsAllowed) -> None:
         """Serve one authenticated connection, from its handshake to its end."""
         handshake = handshake_of(websocket)
         await websocket.accept(handshake.subprotocol)
         try:
-            connection = _WebSocketConnection(websocket, AnyStream(handshake))
+            connection = _WebSocketConnection(websocket, AnyStream(handshake), self._reads)
         except UnknownDialect as error:
             await websocket.close(UNSUPPORTED_DATA, _short(str(error)))
             return
@@ -92,10 +94,12 @@ class MediaSockets:
 
 
 class _WebSocketConnection:
-    def __init__(self, websocket: WebSocket, stream: AnyStream) -> None:
+    def __init__(self, websocket: WebSocket, stream: AnyStream, reads: GatheredReads) -> None:
         self._receive = websocket.receive
         self._send = websocket.send_text
         self._socket: WebSocketProtocol | None = websocket.scope.get("extensions", {}).get(DIRECT_MESSAGES)
+        if self._socket is not None:
+            self._socket.gathered_reads = reads
         self._stream = stream
         self._decode = stream.receive
 
@@ -139,6 +143,10 @@ class _WebSocketConnection:
             return handled
 
         return record_audio
+
+    def read_waiting(self) -> None:
+        if self._socket is not None:
+            self._socket.read_waiting()
 
     async def send(self, message: str) -> None:
         # The sender may be disconnected already; then `receive` reports it.

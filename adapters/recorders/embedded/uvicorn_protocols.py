@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import is_ssl
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 
 from adapters.recorders.embedded.frame_reader import OTHER, TEXT, FrameReader
+from adapters.recorders.embedded.gathered_reads import READ_SIZE, GatheredReads, read_now
 
-READ_SIZE: Final = 16_384
-"""Maximum number of bytes in one read."""
 MAX_BUFFERED_BODY: Final = 32_768
 """When more bytes of a body wait for the app, reading stops. uvicorn's own value is twice as large."""
 MAX_UNREAD: Final = 65_536
@@ -68,6 +68,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol, _SmallReads):
 
     The app can set `on_messages`. It gets the messages of one read at once, without a queue and a task, unless another
     message waits for the app. It returns how many of them it has handled; the others come to the app in the usual way.
+    With `gathered_reads`, the kernel gathers messages for `on_messages` until the next common read.
     """
 
     _last_data = 0.0
@@ -76,6 +77,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol, _SmallReads):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.on_messages: OnMessages | None = None
+        self.gathered_reads: GatheredReads | None = None
+        self._gathered_file: int | None = None
+        """The file descriptor while the event loop does not read the connection."""
         self._reader = FrameReader(self.config.ws_max_size)
 
     def data_received(self, data: bytes) -> None:
@@ -93,6 +97,47 @@ class WebSocketProtocol(WebSocketsSansIOProtocol, _SmallReads):
             messages.clear()
             super().data_received(frame[1])
         self._deliver(messages)
+        if self._gathered_file is None and len(data) < READ_SIZE and self._may_gather:
+            self._gather()
+
+    @property
+    def _may_gather(self) -> bool:
+        """Whether the messages of this connection are handled without the app."""
+        is_direct = self.on_messages is not None and self.gathered_reads is not None
+        return is_direct and not self.read_paused and not self.transport.is_closing()
+
+    def _gather(self) -> None:
+        """Let `gathered_reads` read this connection in place of the event loop, which cannot gather messages."""
+        if self.gathered_reads is not None and not is_ssl(self.transport):
+            self.transport.pause_reading()
+            self._gathered_file = self.transport.get_extra_info("socket").fileno()
+            self.gathered_reads.add(self._gathered_file, self)
+
+    def read_waiting(self) -> None:
+        """Read the bytes that wait, if the event loop does not. After anything unusual, it does again."""
+        if self._gathered_file is None:
+            return
+        data = read_now(self._gathered_file) if self._may_gather else b""
+        if data is None:
+            return
+        if data:
+            self.data_received(data)
+            # A sender that sends more is faster than real time.
+            if self._may_gather and len(data) < READ_SIZE:
+                return
+        self._leave()
+        if not self.read_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _leave(self) -> None:
+        if self._gathered_file is not None and self.gathered_reads is not None:
+            self.gathered_reads.remove(self._gathered_file)
+            self._gathered_file = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop reading, because the event loop closes the file descriptor after this."""
+        self._leave()
+        super().connection_lost(exc)
 
     def _deliver(self, messages: Sequence[tuple[int, bytes]]) -> None:
         handled = 0
