@@ -15,6 +15,7 @@ from adapters.metadata.mongodb.change_clock import CHANGED, WRITE_MS, ChangeCloc
 from adapters.metadata.mongodb.driver import Connection, Document, to_cursor
 from adapters.metadata.mongodb.event_collection import SPILLED, EventCollection, with_event
 from adapters.metadata.mongodb.grouped_inserts import GroupedInserts
+from adapters.metadata.mongodb.grouped_reads import GroupedReads
 from adapters.metadata.mongodb.indexes import DUE, HAS_DUE, OVERDUE, RECORDINGS, lookup_index
 from adapters.metadata.mongodb.rollup_documents import COUNTED_FIELDS, changed_slots
 from adapters.metadata.mongodb.slot_marks import SlotMarks
@@ -46,6 +47,7 @@ class RecordingCollection(EventCollection):
         self._majority = self._collection.with_options(read_concern=ReadConcern("majority"))
         self._slot_marks = marks
         self._inserts = GroupedInserts(self._collection, clock, marks)
+        self._reads = GroupedReads(self._documents)
         self._unconfirmed_claim: tuple[list[str], str] | None = None
 
     async def insert(self, recording: Recording, event: FeedEvent | None = None) -> None:
@@ -93,9 +95,19 @@ class RecordingCollection(EventCollection):
     async def rows(self, ids: Collection[str], fields: frozenset[str] | None = None) -> Mapping[str, RecordingRow]:
         """Return the rows with these ids, by id."""
         names = fields_to_read(fields)
+        if len(ids) == 1:
+            (recording_id,) = ids
+            document = await self._reads.read(recording_id, names)
+            documents = [] if document is None else [document]
+        else:
+            documents = await self._documents(ids, names)
+        return {row["id"]: row for row in to_rows(documents, names)}
+
+    async def _documents(self, ids: Collection[str], names: tuple[str, ...]) -> list[Document]:
         selector = next(iter(ids)) if len(ids) == 1 else {"$in": list(ids)}
         found = self._collection.find({"_id": selector}, projection(names), batch_size=len(ids) + 1)
-        return {row["id"]: row for row in to_rows(await found.to_list(None), names)}
+        documents: list[Document] = await found.to_list(None)
+        return documents
 
     async def find_started(self, account_id: str, start_key: str) -> Recording | None:
         """Return the recording that a `start` with this idempotency key created."""
