@@ -47,7 +47,7 @@ class RecordingCollection(EventCollection):
         self._majority = self._collection.with_options(read_concern=ReadConcern("majority"))
         self._slot_marks = marks
         self._inserts = GroupedInserts(self._collection, clock, marks)
-        self._reads = GroupedReads(self._documents)
+        self._reads = GroupedReads(self._with_ids)
         self._unconfirmed_claim: tuple[list[str], str] | None = None
 
     async def insert(self, recording: Recording, event: FeedEvent | None = None) -> None:
@@ -100,10 +100,10 @@ class RecordingCollection(EventCollection):
             document = await self._reads.read(recording_id, names)
             documents = [] if document is None else [document]
         else:
-            documents = await self._documents(ids, names)
+            documents = await self._with_ids(ids, names)
         return {row["id"]: row for row in to_rows(documents, names)}
 
-    async def _documents(self, ids: Collection[str], names: tuple[str, ...]) -> list[Document]:
+    async def _with_ids(self, ids: Collection[str], names: tuple[str, ...]) -> list[Document]:
         selector = next(iter(ids)) if len(ids) == 1 else {"$in": list(ids)}
         found = self._collection.find({"_id": selector}, projection(names), batch_size=len(ids) + 1)
         documents: list[Document] = await found.to_list(None)
