@@ -1,4 +1,7 @@
-"""`GET /export/recordings`: columns, formats and their readers, cursors, access, bounds and errors."""
+"""`GET /export/recordings`: columns, formats and their readers, cursors, access, bounds and errors.
+
+The readers are imported in their tests, because each worker of a run imports this file, and they take seconds.
+"""
 
 import asyncio
 import csv
@@ -10,10 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import httpx
-import pandas as pd
-import polars as pl
 import pytest
 import uvicorn
 from starlette.applications import Starlette
@@ -116,6 +116,8 @@ async def write(export: Export, folder: Path, form: str) -> Path:
 
 
 async def test_pandas_reads_every_format(filled: Export, tmp_path: Path) -> None:
+    import pandas as pd
+
     table = pd.read_csv(await write(filled, tmp_path, "csv"))
     lines = pd.read_json(await write(filled, tmp_path, "ndjson"), lines=True)
     parquet = pd.read_parquet(await write(filled, tmp_path, "parquet"))
@@ -128,6 +130,8 @@ async def test_pandas_reads_every_format(filled: Export, tmp_path: Path) -> None
 
 
 async def test_polars_reads_every_format(filled: Export, tmp_path: Path) -> None:
+    import polars as pl
+
     table = pl.read_csv(await write(filled, tmp_path, "csv"))
     lines = pl.read_ndjson(await write(filled, tmp_path, "ndjson"))
     parquet = pl.read_parquet(await write(filled, tmp_path, "parquet"))
@@ -142,6 +146,8 @@ async def test_polars_reads_every_format(filled: Export, tmp_path: Path) -> None
 
 
 async def test_duckdb_reads_every_format(filled: Export, tmp_path: Path) -> None:
+    import duckdb
+
     for form in ("csv", "ndjson", "parquet"):
         path = await write(filled, tmp_path, form)
         found: Any = duckdb.sql(f"SELECT * FROM '{path}'")  # noqa: S608 - the test's own path
@@ -152,9 +158,12 @@ async def test_duckdb_reads_every_format(filled: Export, tmp_path: Path) -> None
 
 
 async def test_a_table_without_rows_has_its_columns(export: Export, tmp_path: Path) -> None:
+    from pyarrow import parquet
+
     assert (await export.get()).text == ",".join([*DEFAULT, "cursor"]) + "\r\n"
     assert (await export.get(format="ndjson")).text == ""
-    assert pd.read_parquet(await write(export, tmp_path, "parquet")).columns.to_list() == [*DEFAULT, "cursor"]
+    path = await write(export, tmp_path, "parquet")
+    assert parquet.read_table(path).column_names == [*DEFAULT, "cursor"]
 
 
 async def test_excel_gets_a_byte_order_mark_on_request(filled: Export) -> None:
