@@ -34,6 +34,7 @@ from strawberry.types.field import StrawberryField
 
 from graph.execution.collect_fields import FieldCollector, has_variable
 from graph.execution.compiler import Plan, PlanInput
+from graph.execution.plain_variables import Signatures, plain_signatures, plain_values, plain_variables
 from graph.execution.plan_cache import MAX_PLANS, PlanCache
 
 _NO_VARIABLES: Final = VariableValues({}, {})
@@ -74,7 +75,8 @@ class SingleField:
     """One field of the query type, prepared for execution.
 
     `constants` are the converted arguments without variables. `varying` is the field with only the other arguments, or
-    `None` if there are none; `varying_arguments` are Strawberry's definitions of them.
+    `None` if there are none; `varying_arguments` are Strawberry's definitions of them. `plain` are their variables by
+    Python name, if all of them are used as they are.
     """
 
     key: str
@@ -86,11 +88,17 @@ class SingleField:
     constants: Mapping[str, Any]
     varying: GraphQLField | None
     varying_arguments: list[StrawberryArgument]
+    plain: Mapping[str, str] | None
 
     def arguments(self, variables: VariableValues, converter: GraphQLCoreConverter) -> dict[str, Any]:
         """Return the arguments of the resolver by their Python names. Raises if an argument is not valid."""
         if self.varying is None:
             return dict(self.constants)
+        if self.plain is not None:
+            coerced = variables.coerced
+            given = {name: coerced.get(variable) for name, variable in self.plain.items()}
+            if None not in given.values():
+                return {**self.constants, **given}
         values = get_argument_values(self.varying, self.nodes[0], variables)
         return {**self.constants, **_converted(values, self.varying_arguments, converter)}
 
@@ -99,6 +107,16 @@ def _converted(
     values: dict[str, Any], arguments: list[StrawberryArgument], converter: GraphQLCoreConverter
 ) -> dict[str, Any]:
     return convert_arguments(values, arguments, scalar_registry=converter.scalar_registry, config=converter.config)
+
+
+def _by_python_name(
+    variables: Mapping[str, str] | None,
+    arguments: list[StrawberryArgument],
+    graphql_name: Callable[[StrawberryArgument], str],
+) -> Mapping[str, str] | None:
+    if variables is None or any(argument.is_maybe for argument in arguments):
+        return None
+    return {argument.python_name: variables[graphql_name(argument)] for argument in arguments}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +135,7 @@ class SingleFieldExecutor:
         Raises:
             NeedsExecutorError: graphql-core's executor must answer.
         """
-        variables = self._variables(operation, values)
+        variables = self._variables(fields, operation, values)
         field = fields.find(self, operation, variables)
         try:
             arguments = field.arguments(variables, self.converter)
@@ -126,12 +144,15 @@ class SingleFieldExecutor:
         info = self._info(field, fields, operation, variables, context)
         return {field.key: await self._resolve(field, arguments, info, fields.plans)}
 
-    def _variables(self, operation: OperationDefinitionNode, values: Any) -> VariableValues:
+    def _variables(self, fields: "SingleFieldCache", operation: OperationDefinitionNode, values: Any) -> VariableValues:
         defined = operation.variable_definitions
         if operation.operation is not OperationType.QUERY:
             raise NeedsExecutorError
         if not defined:
             return _NO_VARIABLES
+        signatures = fields.signatures(self.schema, operation)
+        if signatures and values and (plain := plain_values(signatures, values)) is not None:
+            return plain
         variables = get_variable_values(self.schema, defined, values or {}, max_errors=1)
         if isinstance(variables, list):
             raise NeedsExecutorError
@@ -213,6 +234,7 @@ class SingleFieldExecutor:
         with_constants = GraphQLField(definition.type, {k: v for k, v in definition.args.items() if k not in varying})
         with_variables = GraphQLField(definition.type, {k: v for k, v in definition.args.items() if k in varying})
         graphql_name = self.converter.config.name_converter.from_argument
+        varying_arguments = [argument for argument in field.arguments if graphql_name(argument) in varying]
         return SingleField(
             key=key,
             parent=parent,
@@ -222,7 +244,8 @@ class SingleFieldExecutor:
             plan=plan,
             constants=_converted(get_argument_values(with_constants, nodes[0]), field.arguments, self.converter),
             varying=with_variables if varying else None,
-            varying_arguments=[argument for argument in field.arguments if graphql_name(argument) in varying],
+            varying_arguments=varying_arguments,
+            plain=_by_python_name(plain_variables(with_variables, nodes[0]), varying_arguments, graphql_name),
         )
 
 
@@ -233,6 +256,14 @@ class SingleFieldCache:
         self.plans = plans
         self.fragments = fragments
         self._fields: dict[tuple[Any, ...], SingleField | None] = {}
+        self._signatures: dict[int, Signatures | None] = {}
+
+    def signatures(self, schema: GraphQLSchema, operation: OperationDefinitionNode) -> Signatures | None:
+        """Return the signatures of an operation's variables, if their values are used as they are."""
+        key = id(operation)
+        if key not in self._signatures:
+            self._signatures[key] = plain_signatures(schema, operation)
+        return self._signatures[key]
 
     def find(
         self, executor: SingleFieldExecutor, operation: OperationDefinitionNode, variables: VariableValues
