@@ -5,8 +5,8 @@ same line if it is JSON and has nothing to mask, and uses the general code other
 """
 
 import time
-from collections.abc import Mapping
-from json import JSONEncoder
+from collections.abc import Callable, Mapping
+from json import JSONEncoder, encoder
 from typing import Any, Final
 
 import structlog
@@ -15,7 +15,21 @@ from graph.server.log_setup import has_secret, json_handler, logger
 
 _NAME: Final = "access"
 _log: Final = logger(_NAME)
-_encode: Final = JSONEncoder().encode
+
+
+def _encoder() -> Callable[[Mapping[str, Any]], str]:
+    usual, make = JSONEncoder(), getattr(encoder, "c_make_encoder", None)
+    if make is None:
+        return usual.encode
+    # `JSONEncoder` makes this encoder for each line, which takes twice as long as the encoding.
+    encode = make(
+        None, usual.default, encoder.encode_basestring_ascii, usual.indent, usual.key_separator, usual.item_separator,
+        usual.sort_keys, usual.skipkeys, usual.allow_nan,
+    )  # fmt: skip
+    return lambda line: "".join(encode(line, 0))
+
+
+_encode: Final = _encoder()
 
 
 def log_request(event: str, fields: Mapping[str, Any], level: str = "info") -> None:
