@@ -4,7 +4,7 @@ import asyncio
 import getpass
 import os
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
@@ -43,21 +43,14 @@ _LOGGED: Final = frozenset({AuditAction.LIST, AuditAction.READ})
 _log: Final = logger("audit")
 
 
-@dataclass(slots=True)
-class _Counted:
-    """Equal reads or refusals, from the first one on."""
-
-    entry: AuditEntry
-    numbers: dict[str, int] = field(default_factory=dict)
-
-
 class AuditTrail:
     """An `Audit` that writes to the metadata store and to the log."""
 
     def __init__(self, queue: AuditQueue, clock: Clock) -> None:
         self._queue = queue
         self._clock = clock
-        self._counted: dict[Hashable, _Counted] = {}
+        self._counted: dict[Hashable, tuple[AuditEntry, dict[str, Any]]] = {}
+        """Equal reads or refusals, from the first one on: their entry, and its details."""
         self._timer: asyncio.TimerHandle | None = None
         self._plays = PlaySessions(queue.add, self._end_play)
 
@@ -85,9 +78,7 @@ class AuditTrail:
         origin = current_origin()
         key = (*_key(principal), *_place(origin), action, target)
         counted = self._counted.get(key)
-        if counted is None:
-            counted = self._add(key, lambda: self._entry(principal, action, target, origin, AuditOutcome.GRANTED, {}))
-        totals = counted.numbers
+        totals = counted[1] if counted else self._add(key, principal, action, target, origin, AuditOutcome.GRANTED, {})
         totals["requests"] = totals.get("requests", 0) + 1
         for name, number in numbers.items():
             totals[name] = totals.get(name, 0) + number
@@ -105,9 +96,8 @@ class AuditTrail:
         why = {"reason": refused.code, **details}
         key = (*(_key(principal) if principal else ("",)), *_place(origin), action, target, *why.items())
         counted = self._counted.get(key)
-        if counted is None:
-            counted = self._add(key, lambda: self._entry(principal, action, target, origin, outcome, why))
-        counted.numbers["requests"] = counted.numbers.get("requests", 0) + 1
+        details = counted[1] if counted else self._add(key, principal, action, target, origin, outcome, why)
+        details["requests"] = details.get("requests", 0) + 1
 
     def complete(self, entry_id: str, principal: Principal, target: AuditObject, **details: Any) -> None:
         """Complete the entry of an export, with its results."""
@@ -148,21 +138,22 @@ class AuditTrail:
         self._write_counted()
         await self._queue.close()
 
-    def _add(self, key: Hashable, make: Callable[[], AuditEntry]) -> _Counted:
+    def _add(self, key: Hashable, *entry: Any) -> dict[str, Any]:
+        """Add an entry, made with the arguments of `_entry`. Return its details, which change until it is written."""
         if len(self._counted) >= MAX_COUNTED:
             self._write_counted()
-        counted = self._counted[key] = _Counted(make())
+        details: dict[str, Any] = entry[-1]
+        self._counted[key] = self._entry(*entry), details
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(COUNT_SECONDS, self._write_counted)
-        return counted
+        return details
 
     def _write_counted(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         counted, self._counted = self._counted, {}
-        for each in counted.values():
-            entry = replace(each.entry, details={**each.entry.details, **each.numbers})
+        for entry, _ in counted.values():
             _log_entry(entry)
             self._queue.add_later(entry)
 
