@@ -34,7 +34,8 @@ Presign = Callable[[Principal, Sequence[RecordingRow]], Awaitable[Mapping[str, s
 """Returns the media store's own signed URLs for a caller, by recording id. Rows without such a URL are left out."""
 
 
-@dataclass(frozen=True, kw_only=True)
+# Not frozen: that makes each of the many fields three times as expensive, for each request.
+@dataclass(kw_only=True, eq=False)
 class Context:
     """The caller, the use cases, and the results that were prefetched for the response.
 

@@ -8,7 +8,8 @@
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import Any, Final, cast
 
 from bson.int64 import Int64
@@ -48,22 +49,29 @@ def projection(names: Iterable[str]) -> dict[str, int]:
     return {"_id" if name == "id" else name: 1 for name in names}
 
 
-def to_rows(documents: list[Document], names: Sequence[str]) -> list[RecordingRow]:
+def to_rows(documents: list[Document], names: tuple[str, ...]) -> list[RecordingRow]:
     """Turn documents into rows in place: with `id`, with plain `int`s, and with free-form fields decoded."""
     for document in documents:
         document["id"] = document.pop("_id")
-    for name in names:
-        if name in _ADDED_LATER:
-            for document in documents:
-                document.setdefault(name, None)
-        if name in _NUMBERS:
-            _convert_integer_column(documents, name)
-        elif name in _NESTED:
-            for document in documents:
-                _convert_nested_integers(document[name])
-        elif name in FREE_FORM:
-            decode_column(documents, name)
+    added_later, numbers, nested, free_form = _special(names)
+    for name in added_later:
+        for document in documents:
+            document.setdefault(name, None)
+    for name in numbers:
+        _convert_integer_column(documents, name)
+    for name in nested:
+        for document in documents:
+            _convert_nested_integers(document[name])
+    for name in free_form:
+        decode_column(documents, name)
     return cast("list[RecordingRow]", documents)
+
+
+@lru_cache(maxsize=256)
+def _special(names: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Return the fields that may be absent, the numbers, the nested fields and the free-form fields of these fields."""
+    kinds: tuple[Collection[str], ...] = (_ADDED_LATER, _NUMBERS, _NESTED, FREE_FORM)
+    return tuple(tuple(name for name in names if name in kind) for kind in kinds)
 
 
 def _convert_integer_column(documents: list[Document], name: str) -> None:
@@ -83,7 +91,7 @@ def _convert_nested_integers(value: Any) -> None:
                 value[name] = int(item)
 
 
-def readable_recordings(documents: list[Document], names: Sequence[str]) -> list[Recording]:
+def readable_recordings(documents: list[Document], names: tuple[str, ...]) -> list[Recording]:
     """Return recordings for the background work. Skip a damaged document, so that it stops no other work."""
     found: list[Recording] = []
     for document in documents:
@@ -95,6 +103,6 @@ def readable_recordings(documents: list[Document], names: Sequence[str]) -> list
     return found
 
 
-def to_recordings(documents: list[Document], names: Sequence[str]) -> list[Recording]:
+def to_recordings(documents: list[Document], names: tuple[str, ...]) -> list[Recording]:
     """Return the recordings that complete documents hold."""
     return [Recording.from_row(row) for row in to_rows(documents, names)]

@@ -10,7 +10,6 @@ from contextvars import Context
 from typing import Final
 
 from adapters.metadata.mongodb.driver import Document
-from adapters.metadata.mongodb.unavailable import ANSWER_SECONDS
 
 MAX_READS: Final = 64
 """Maximum number of documents in one `find`."""
@@ -51,8 +50,7 @@ class GroupedReads:
         documents: dict[str, Document] = {}
         failure: Exception | None = None
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                documents = {each["_id"]: each for each in await self._find(group, names)}
+            documents = {each["_id"]: each for each in await self._find(group, names)}
         except Exception as error:  # noqa: BLE001 - the callers receive it
             failure = error
         for document_id, found in group.items():

@@ -19,7 +19,7 @@ from adapters.metadata.mongodb.grouped_reads import GroupedReads
 from adapters.metadata.mongodb.indexes import DUE, HAS_DUE, OVERDUE, RECORDINGS, lookup_index
 from adapters.metadata.mongodb.rollup_documents import COUNTED_FIELDS, changed_slots
 from adapters.metadata.mongodb.slot_marks import SlotMarks
-from adapters.metadata.mongodb.unavailable import raises_store_unavailable
+from adapters.metadata.mongodb.unavailable import in_time, raises_store_unavailable
 from adapters.metadata.row_fields import fields_to_read
 from recordings.model.feed_event import FeedEvent
 from recordings.model.fields import RecordingRow
@@ -106,7 +106,8 @@ class RecordingCollection(EventCollection):
     async def _with_ids(self, ids: Collection[str], names: tuple[str, ...]) -> list[Document]:
         selector = next(iter(ids)) if len(ids) == 1 else {"$in": list(ids)}
         found = self._collection.find({"_id": selector}, projection(names), batch_size=len(ids) + 1)
-        documents: list[Document] = await found.to_list(None)
+        async with in_time():
+            documents: list[Document] = await found.to_list(None)
         return documents
 
     async def find_started(self, account_id: str, start_key: str) -> Recording | None:
