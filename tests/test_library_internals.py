@@ -42,6 +42,9 @@ ROOT: Final = Path(__file__).parent.parent
 NAMES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("graphql-core", "the compiled execution (graph/execution)"): (
         "graphql.execution.values:VariableValues",
+        "graphql.execution.values:VariableValueSource",
+        "graphql.execution.get_variable_signature:get_variable_signature",
+        "graphql.execution.get_variable_signature:GraphQLVariableSignature",
         "graphql.execution.collect_fields:FieldDetails",
         "graphql.execution.middleware:MiddlewareManager.get_field_resolver",
         "graphql.pyutils:Path",
