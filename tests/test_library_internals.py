@@ -84,6 +84,7 @@ NAMES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
         "uvicorn.protocols.http.flow_control:FlowControl.pause_reading",
         "uvicorn.protocols.http.flow_control:FlowControl.drain",
         "uvicorn.protocols.http.httptools_impl:RequestResponseCycle.send",
+        "uvicorn.protocols.utils:is_ssl",
         *(
             f"uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol.{name}"
             for name in ("data_received", "handle_text", "handle_bytes", "handle_ping", "handle_cont")
