@@ -20,6 +20,8 @@ IN_THREAD: Final = 1 << 20
 """Maximum bytes in one read in a thread."""
 SAMPLED: Final = 256 * 1024
 """One byte of so many is a sample. The system reads whole blocks in advance."""
+MAX_SAMPLES: Final = 32
+"""Maximum samples, but one, of a part. Parts become long only while the client reads fast."""
 _NOWAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
 
 
@@ -73,11 +75,11 @@ class OpenFile:
         """Return true if the bytes from `start` to `end` (exclusive) are in memory, as far as samples can show it."""
         if not self._nowait or _NOWAIT is None:
             return False
-        sample = [bytearray(1)]
+        sample, step = [bytearray(1)], max(SAMPLED, -(-(end - start) // MAX_SAMPLES))
         try:
             return all(
                 os.preadv(self._descriptor, sample, offset, _NOWAIT)
-                for offset in (*range(start, end, SAMPLED), end - 1)
+                for offset in (*range(start, end, step), end - 1)
             )
         except OSError:
             return False

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from adapters.media import FolderMedia, MediaFaultError, open_media_store
+from adapters.media import FolderMedia, MediaFaultError, folder_store, open_media_store
 from adapters.media.file_reader import OpenFile
 from recordings.ports.audio import MediaMissing
 
@@ -237,3 +237,14 @@ def names(folder: Path) -> list[str]:
 
 def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
+
+
+@pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="this system has no RWF_NOWAIT")
+@pytest.mark.parametrize(("fast_seconds", "lengths"), [(3_600.0, [2, 4, 8, 2]), (0.0, [2] * 8)])
+async def test_only_a_client_that_reads_fast_gets_long_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast_seconds: float, lengths: list[int]
+) -> None:
+    monkeypatch.setattr(folder_store, "_FAST_SECONDS", fast_seconds)
+    (tmp_path / "x").write_bytes(bytes(16 << 20))
+    parts = FolderMedia(tmp_path, "local:").parts("local:x")
+    assert [len(part) >> 20 async for part in parts] == lengths
