@@ -2,34 +2,11 @@
 
 import os
 import sys
+from collections import UserDict
+from importlib import import_module
+from typing import Any, Final
 
 import click
-
-from graph.cli.account_command import account
-from graph.cli.audit_command import audit
-from graph.cli.backup_command import backup, restore
-from graph.cli.call_command import call
-from graph.cli.completion_command import completion
-from graph.cli.config_command import config
-from graph.cli.doctor_command import doctor, verify
-from graph.cli.events_command import event_schemas, events
-from graph.cli.export_command import export
-from graph.cli.import_command import import_
-from graph.cli.ingest_command import ingest
-from graph.cli.key_command import key
-from graph.cli.list_and_show_commands import list_, show
-from graph.cli.migrate_command import migrate
-from graph.cli.move_media_command import move_media
-from graph.cli.node_command import node
-from graph.cli.openapi_command import openapi
-from graph.cli.policy_command import policy
-from graph.cli.retention_command import retention
-from graph.cli.schema_command import schema
-from graph.cli.serve_command import serve
-from graph.cli.stats_command import stats
-from graph.cli.token_command import token
-from graph.cli.user_command import user
-from graph.cli.webhook_command import webhook
 
 _HELP = """Start, stop, find, play and delete call recordings.
 
@@ -42,46 +19,62 @@ file of --config. The option takes precedence, then the variable. Other options,
 """
 
 
-@click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+_COMMANDS: Final = {
+    "account": "account_command.account",
+    "audit": "audit_command.audit",
+    "backup": "backup_command.backup",
+    "call": "call_command.call",
+    "completion": "completion_command.completion",
+    "config": "config_command.config",
+    "doctor": "doctor_command.doctor",
+    "event-schemas": "events_command.event_schemas",
+    "events": "events_command.events",
+    "export": "export_command.export",
+    "import": "import_command.import_",
+    "ingest": "ingest_command.ingest",
+    "key": "key_command.key",
+    "list": "list_and_show_commands.list_",
+    "migrate": "migrate_command.migrate",
+    "move-media": "move_media_command.move_media",
+    "node": "node_command.node",
+    "openapi": "openapi_command.openapi",
+    "policy": "policy_command.policy",
+    "restore": "backup_command.restore",
+    "retention": "retention_command.retention",
+    "schema": "schema_command.schema",
+    "serve": "serve_command.serve",
+    "show": "list_and_show_commands.show",
+    "stats": "stats_command.stats",
+    "token": "token_command.token",
+    "user": "user_command.user",
+    "verify": "doctor_command.verify",
+    "webhook": "webhook_command.webhook",
+}
+"""The module and the attribute of each command. A running server imports only that of `serve`."""
+
+
+class LazyCommands(UserDict[str, Any]):
+    """The commands by their names. A command is imported when it is used."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        """Return a command."""
+        if isinstance(found := self.data[name], str):
+            module, _, attribute = found.partition(".")
+            self.data[name] = found = getattr(import_module(f"graph.cli.{module}"), attribute)
+        command: click.Command = found
+        return command
+
+
+@click.group(
+    help=_HELP,
+    commands=LazyCommands(_COMMANDS),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="call-recording-api", message="%(version)s")
 def recordings() -> None:
     """Group the commands. `_HELP` is the text that users see."""
     # Every file and folder of this service is private, also those that a library creates.
     os.umask(0o077)
-
-
-for command in (
-    serve,
-    account,
-    user,
-    key,
-    token,
-    ingest,
-    import_,
-    export,
-    events,
-    event_schemas,
-    webhook,
-    list_,
-    show,
-    call,
-    policy,
-    retention,
-    node,
-    stats,
-    doctor,
-    verify,
-    audit,
-    backup,
-    restore,
-    migrate,
-    move_media,
-    config,
-    completion,
-    schema,
-    openapi,
-):
-    recordings.add_command(command)
 
 
 def main() -> None:

@@ -134,7 +134,10 @@ def main() -> None:
     sys.path[0:0] = [str(REPOSITORY)]
     for name in PRELOADED:
         import_module(name)
+    from graph.cli.main import recordings
     from tests.servers.server_process import die_with_parent
+
+    list(recordings.commands.values())
 
     # A script that runs the tests in the background ignores SIGINT, and child processes would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
