@@ -78,8 +78,7 @@ class OpenFile:
         sample, step = [bytearray(1)], max(SAMPLED, -(-(end - start) // MAX_SAMPLES))
         try:
             return all(
-                os.preadv(self._descriptor, sample, offset, _NOWAIT)
-                for offset in (*range(start, end, step), end - 1)
+                os.preadv(self._descriptor, sample, offset, _NOWAIT) for offset in (*range(start, end, step), end - 1)
             )
         except OSError:
             return False
