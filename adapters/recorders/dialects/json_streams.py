@@ -14,7 +14,7 @@ an invalid `start`, and any message after the end. After it, every further messa
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -39,13 +39,14 @@ MAX_TIMESTAMP: Final = 2**53
 """Milliseconds. Some senders count from 1970."""
 
 
+_STARTED: Final = State.STARTED
 _ONE_TRACK: Final[Mapping[str, int]] = {"inbound": LEFT}
 _MALFORMED: Final = (msgspec.DecodeError, RecursionError, UnicodeError)
 
 
 class _Media(msgspec.Struct, gc=False):
     track: Literal["inbound", "outbound"]
-    timestamp: int
+    timestamp: Annotated[int, msgspec.Meta(ge=0, lt=MAX_TIMESTAMP)]
     payload: bytes
 
 
@@ -81,19 +82,19 @@ class JsonStream:
         self._last: list[Audio | None] = [None, None]
         self._ignored = IgnoredMessages()
         self._has_ignored = False
-        self._frames = _frame_decoder(self.names.stream_id)
+        self._decode = _frame_decoder(self.names.stream_id).decode
 
     def audio(self, message: str | bytes, is_text: bool = True) -> Sequence[Audio] | None:  # noqa: ARG002, FBT001, FBT002
         """Return the audio of a `media` message in its usual form: a hundred come each second."""
         # The decoder does not check the encoding of values that it skips.
-        if self.state is not State.STARTED or len(message) > MAX_MESSAGE or not message.isascii():
+        if self.state is not _STARTED or len(message) > MAX_MESSAGE or not message.isascii():
             return None
         try:
-            frame = self._frames.decode(message)
+            frame = self._decode(message)
         except _MALFORMED:
             return None
-        media = frame.media
-        if (frame.stream_id and frame.stream_id != self._stream_id) or not 0 <= media.timestamp < MAX_TIMESTAMP:
+        media, stream_id = frame.media, frame.stream_id
+        if stream_id and stream_id != self._stream_id:
             return None
         track = self._track(media.track)
         return None if track is None else (self._audio(track, media.timestamp, media.payload),)

@@ -143,16 +143,18 @@ class EmbeddedRecorder:
         live.gap_kind = SpanKind.DISCONNECTED
         _log.info("media stream reconnected", call_id=live.call.call_id, silent_seconds=round(max(silent, 0), 1))
 
-    def receive_audio(self, live: LiveCall, audio: Audio, *, may_wait: bool = False) -> float:
-        """Record a frame, which may wait for `flush`. Return for how many seconds the stream must not be read."""
-        position, wait = live.receive_audio(audio, self._timers.time())
+    def receive_audio(self, live: LiveCall, audio: Audio, now: float | None = None) -> float:
+        """Record a frame. If `now` is given, it waits for `flush`. Return how long (seconds) not to read the stream."""
+        position, wait = live.receive_audio(audio, self._timers.time() if now is None else now)
         if not live.is_answer_reported and live.report_answer():
             self._events.add(CallEvent(live.call, CallChange.ANSWERED))
         if live.takes and position is not None:
             if live.positions.gap is not None:
                 self._note_gap(live, *live.positions.gap)
             for take in tuple(live.takes.values()):
-                self._record(live, take, audio, position, may_wait=may_wait)
+                self._record(live, take, audio, position)
+        if now is None:
+            self.flush(live)
         return wait
 
     def flush(self, live: LiveCall) -> None:
@@ -347,17 +349,16 @@ class EmbeddedRecorder:
 
     def _begin(self, live: LiveCall, take: OpenTake, position: int) -> None:
         take.begin(position)
-        limit = take.options.time_limit
-        take.timer = self._timers.call_later(limit, self._end, live, take, EndCause.TIME_LIMIT)
+        take.timer = self._timers.call_later(take.options.time_limit, self._end, live, take, EndCause.TIME_LIMIT)
 
-    def _record(self, live: LiveCall, take: OpenTake, audio: Audio, position: int, *, may_wait: bool) -> None:
+    def _record(self, live: LiveCall, take: OpenTake, audio: Audio, position: int) -> None:
         if take.timeline is None:
             if not live.may_begin(take.options):
                 return
             self._begin(live, take, position)
             self._events.add(TakeEvent(take.id, Begun(at=self._clock.now())))
         try:
-            if take.write(audio.track, position, audio.payload, may_wait=may_wait):
+            if take.write(audio.track, position, audio.payload):
                 self._end(live, take, EndCause.TIME_LIMIT)
         except OSError:
             self._end_after_error(live, take)

@@ -127,10 +127,9 @@ class LiveCall:
             return None, 0.0
         if audio.payload:
             self._has_audio[audio.track] = True
-        lead = self.positions.lead(position, now)
-        if lead <= self._limits.max_lead:
+        if not self.positions.is_ahead(position, now):
             return position, 0.0
-        wait = lead - self._limits.resume_lead
+        wait = self.positions.lead(position, now) - self._limits.resume_lead
         self.positions.postpone(now + wait)
         return position, wait
 

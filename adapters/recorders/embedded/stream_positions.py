@@ -31,6 +31,8 @@ REMEMBERED: Final = 16
 class _SideState:
     """The audio of one side so far."""
 
+    __slots__ = ("_rate", "end", "gaps", "is_unsure", "last_at", "offset", "recent")
+
     def __init__(self, now: float, rate: int) -> None:
         self._rate = rate
         self.offset = 0
@@ -69,6 +71,10 @@ class StreamPositions:
         silent = now - self.last_audio_at
         return max(side.end for side in self._sides) + (round(silent * self._rate) if silent > JITTER else 0)
 
+    def is_ahead(self, position: int, now: float) -> bool:
+        """Return true if a position is further ahead of the clock than is plausible."""
+        return position > (now - self._started_at) * self._rate + self._max_lead
+
     def lead(self, position: int, now: float) -> float:
         """Return by how many seconds a position is ahead of the clock."""
         return position / self._rate - (now - self._started_at)
@@ -86,10 +92,13 @@ class StreamPositions:
     def position_of(self, audio: Audio, now: float) -> int | None:
         """Return the position of a frame; `None` for a repeated frame, which is already there."""
         side = self._sides[audio.track]
-        at_ms, payload = audio.at_ms, audio.payload
-        position = side.end if at_ms is None else round(at_ms * self._per_ms) + side.offset
+        at_ms, payload, position = audio.at_ms, audio.payload, side.end
         self.gap = None
-        if position != side.end or self._is_new_stream or side.is_unsure:
+        if (
+            (at_ms is not None and at_ms * self._per_ms + side.offset != position)
+            or self._is_new_stream
+            or side.is_unsure
+        ):
             found = self._find(audio, now)
             if found is None:
                 return None
@@ -98,7 +107,8 @@ class StreamPositions:
         side.recent.append(audio)
         side.last_at = self.last_audio_at = now
         end = position + (len(payload) // self._width if self._width else self._format.ticks(payload))
-        side.end = max(side.end, end)
+        if end > side.end:  # noqa: PLR1730 - faster than `max`
+            side.end = end
         return position
 
     def _start(self, audio: Audio) -> int:

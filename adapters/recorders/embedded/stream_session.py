@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
+from adapters.recorders.dialects.detect import AudioOf
 from adapters.recorders.dialects.stream_call import call_of
 from adapters.recorders.dialects.stream_events import (
     Audio,
@@ -25,6 +26,7 @@ from adapters.recorders.dialects.stream_events import (
 from adapters.recorders.dialects.stream_limits import ProtocolError, UnknownDialect
 from adapters.recorders.embedded.arrival_clock import ArrivalClock
 from adapters.recorders.embedded.embedded_recorder import CallIsLive, EmbeddedRecorder
+from adapters.recorders.embedded.frame_reader import TEXT
 from adapters.recorders.embedded.live_call import POLICY_VIOLATION, RESTARTING, LiveCall, StreamEnd
 from adapters.recorders.embedded.slot_shares import SlotShares
 from recordings.model.call import Call
@@ -55,13 +57,14 @@ class Disconnected(Exception):  # noqa: N818 - an expected result
 
 
 class DirectRecorder(Protocol):
-    """Records messages that are only audio, without waiting. Call `flush` after each group of them."""
+    """Records messages that are only audio, without waiting."""
 
-    def record_now(self, audios: Sequence[Audio], *, may_wait: bool) -> bool:
-        """Record the tracks of one message, which may wait for `flush`. Return false if the stream must wait."""
+    def record_now(self, messages: Sequence[tuple[int, bytes]], decode: AudioOf) -> tuple[int, bool]:
+        """Record messages, each with its opcode, up to the first one that is not usual audio.
 
-    def flush(self) -> None:
-        """Write what waits. The kernel has it when this returns."""
+        The kernel has the audio when this returns. Return how many messages were recorded, and whether the next one can
+        be recorded at once. Otherwise the stream must wait.
+        """
 
 
 class Connection(Protocol):
@@ -236,24 +239,27 @@ class _StreamSession:
             # While nothing is read, TCP flow control slows the sender down.
             await asyncio.sleep(wait)
 
-    def record_now(self, audios: Sequence[Audio], *, may_wait: bool) -> bool:
-        """Record the tracks of one message without waiting. Nearly all messages of a stream come this way."""
+    def record_now(self, messages: Sequence[tuple[int, bytes]], decode: AudioOf) -> tuple[int, bool]:
+        """Record messages without waiting. Nearly all messages of a stream come this way."""
         live, arrivals = self._live, self._arrivals
         if live is None or arrivals is None:
-            return False
-        live.is_paused = False
-        if audios and audios[0].at_ms is None:
-            audios = arrivals.place(audios, asyncio.get_running_loop().time())
-        may_go_on, record = True, self._recorder.receive_audio
-        for audio in audios:
-            if record(live, audio, may_wait=may_wait) > 0:
-                may_go_on = False
-        return may_go_on
-
-    def flush(self) -> None:
-        """Write what waits."""
-        if self._live is not None:
-            self._recorder.flush(self._live)
+            return 0, False
+        record, handled, may_go_on, now = self._recorder.receive_audio, 0, True, asyncio.get_running_loop().time()
+        for opcode, message in messages:
+            audios = decode(message, opcode == TEXT)
+            if audios is None:
+                break
+            handled += 1
+            live.is_paused = False
+            if audios and audios[0].at_ms is None:
+                audios = arrivals.place(audios, now)
+            for audio in audios:
+                if record(live, audio, now) > 0:
+                    may_go_on = False
+            if not may_go_on:
+                break
+        self._recorder.flush(live)
+        return handled, may_go_on
 
     async def _handle(self, event: Event) -> None:
         if isinstance(event, StreamStarted):

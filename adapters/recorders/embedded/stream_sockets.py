@@ -33,7 +33,6 @@ from adapters.recorders.dialects.kazoo_upload import with_plus
 from adapters.recorders.dialects.stream_events import Event
 from adapters.recorders.dialects.stream_limits import UnknownDialect
 from adapters.recorders.embedded.embedded_recorder import EmbeddedRecorder
-from adapters.recorders.embedded.frame_reader import TEXT
 from adapters.recorders.embedded.gathered_reads import GatheredReads
 from adapters.recorders.embedded.live_call import RESTARTING, StreamEnd
 from adapters.recorders.embedded.slot_shares import ClientOf, NoSlot, client_of
@@ -128,18 +127,10 @@ class _WebSocketConnection:
         decode, record = self._stream.audio, recorder.record_now
 
         def record_audio(messages: Sequence[tuple[int, bytes]]) -> int:
-            handled, may_wait = 0, len(messages) > 1
-            for opcode, message in messages:
-                audios = decode(message, opcode == TEXT)
-                if audios is None:
-                    break
-                handled += 1
-                if not record(audios, may_wait=may_wait):
-                    # The next message comes in the usual way, which can wait.
-                    socket.on_messages = None
-                    break
-            if may_wait:
-                recorder.flush()
+            handled, may_go_on = record(messages, decode)
+            if not may_go_on:
+                # The next message comes in the usual way, which can wait.
+                socket.on_messages = None
             return handled
 
         return record_audio

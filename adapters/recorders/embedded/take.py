@@ -66,7 +66,7 @@ class OpenTake:
         """The length in the stream of the treatment before the current one."""
         return self.milliseconds(self.timeline.length_before) if self.timeline is not None else 0
 
-    def write(self, track: int, position: int, payload: bytes, *, may_wait: bool = False) -> bool:
+    def write(self, track: int, position: int, payload: bytes) -> bool:
         """Write a frame, which may wait for `flush`. Return true if the take has reached its time limit.
 
         Raises:
@@ -82,10 +82,7 @@ class OpenTake:
         end = self._track_ends[track]
         if offset * self._width == end and not self._is_opus:
             # Nearly all frames follow the last one.
-            if may_wait:
-                self._waiting[track].append(payload)
-            else:
-                self.writer.write_at(track, end, payload)
+            self._waiting[track].append(payload)
             self._track_ends[track] = end + length
         else:
             self.flush()
@@ -96,7 +93,7 @@ class OpenTake:
         """Write the frames that wait. Raises `OSError`, as `write` does."""
         for track, waiting in enumerate(self._waiting):
             if waiting:
-                data = b"".join(waiting)
+                data = b"".join(waiting) if len(waiting) > 1 else waiting[0]
                 waiting.clear()
                 self.writer.write_at(track, self._track_ends[track] - len(data), data)
 

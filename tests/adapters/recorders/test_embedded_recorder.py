@@ -443,7 +443,7 @@ async def test_a_disk_that_is_full_at_the_end_of_a_read_ends_the_take_and_not_th
         await harness.recorder.start(wanted)
         for first in (0, 3):
             for number in range(first, first + 3):
-                harness.recorder.receive_audio(live, audio(number * 20), may_wait=True)
+                harness.recorder.receive_audio(live, audio(number * 20), harness.timers.now)
             harness.recorder.flush(live)
         assert await harness.until_said(2) == [("Begun", ""), ("Ended", EndCause.SPOOL_FULL)]
         assert harness.track(wanted) == b"\x10" * 3 * FRAME

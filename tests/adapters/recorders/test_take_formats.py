@@ -63,7 +63,7 @@ def test_every_tick_is_where_the_model_has_it(name: str, steps: list[tuple[Treat
             opened.timeline.change(position, change)
         position += gap
         sound = b"".join((number := number + 1).to_bytes(2)[-width:] for _ in range(ticks))
-        opened.write(0, position, sound, may_wait=may_wait)
+        opened.write(0, position, sound)
         position += ticks
         if treatment is not Treatment.PAUSED:
             expected += [silence] * gap
