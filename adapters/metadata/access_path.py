@@ -171,7 +171,8 @@ def _filtered(node: Node, query: Query, path: Access, request: PageRequest, limi
         found = yield Read(short)
         if len(found) > request.limit or not short.is_cut:
             return found, few
-        best = (yield from _best(conjuncts(node), (limit,))) or (yield from _common(conjuncts(node), limit))
+        items = yield from _known(conjuncts(node))
+        best = (yield from _best(items, (limit,))) or (yield from _common(items, limit))
     if best is not None:
         return (yield Read(_chosen(best, path))) if best.number else [], best.number
     long = yield from _cut(path, limit)
@@ -257,6 +258,14 @@ def _facets(condition: Condition) -> Generator[Question, Any, Selection | None]:
     if len(known) > MAX_FACETS:
         return None
     return Selection(FACETS, tuple(each for each in known if matches(condition, row_of(each))))
+
+
+def _known(items: Sequence[Node]) -> Generator[Question, Any, list[Node]]:
+    """Return the conditions with index ranges in place of tests, so that the facets are listed once."""
+    found: list[Node] = []
+    for item in items:
+        found.append((yield from _indexed(item)) or item)
+    return found
 
 
 def _union(items: Sequence[Node], limit: int) -> Generator[Question, Any, Candidates | None]:

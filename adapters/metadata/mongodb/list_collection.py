@@ -1,6 +1,6 @@
 """Pages and counts of recordings in MongoDB."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Final
 
 from pymongo.read_concern import ReadConcern
@@ -31,7 +31,6 @@ from adapters.metadata.selections import Selection
 from recordings.model.query import (
     MAX_COUNTED,
     MAX_EXAMINED,
-    UNLIMITED,
     Count,
     OrderField,
     Page,
@@ -120,14 +119,11 @@ class RecordingLists:
         raise TypeError(question)
 
     async def _scanned(self, query: Query, question: Scan) -> tuple[int, Sequence[str]] | None:
-        limit = question.limit
-        sets = (*question.sets, *((each,) for each in question.without))
-        # Of several sets, the caller knows that each has few enough entries.
-        most = limit if len(sets) == 1 else UNLIMITED
-        found = [await self._ids(query, each, most) for each in sets]
-        wanted = len(question.sets)
-        common = set.intersection(*found[:wanted]).difference(*found[wanted:])
-        return None if len(common) > limit else (len(common), list(common))
+        if len(question.sets) + len(question.without) == 1:
+            found: Collection[str] = await self._ids(query, question.sets[0], question.limit)
+        else:
+            found = await self._array(*where.common(query, question))
+        return None if len(found) > question.limit else (len(found), list(found))
 
     async def _ids(self, query: Query, selections: Sequence[Selection], limit: int) -> set[str]:
         """Return the ids of the rows of selections. Many ids are one array, because documents take longer to read.
@@ -136,12 +132,13 @@ class RecordingLists:
         """
         found: set[str] = set()
         for each in selections:
-            found.update(await self._array(where.scan(query, each), limit + 1))
+            if len(found) <= limit:
+                find = where.scan(query, each)
+                found.update(await self._array(where.as_array(find.filter, limit + 1), find.hint))
         return found
 
-    async def _array(self, find: where.Find, limit: int) -> Sequence[str]:
-        stages = [{"$match": find.filter}, {"$limit": limit}, {"$group": {"_id": None, "ids": {"$push": "$_id"}}}]
-        cursor = await to_cursor(self._listed.aggregate(stages, hint=find.hint, maxTimeMS=READ_MS))
+    async def _array(self, stages: Sequence[Document], hint: str) -> Sequence[str]:
+        cursor = await to_cursor(self._listed.aggregate(stages, hint=hint, maxTimeMS=READ_MS))
         return [identity async for document in cursor for identity in document["ids"]]
 
     async def _facets(self, query: Query, limit: int) -> Sequence[str]:

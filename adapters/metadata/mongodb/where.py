@@ -12,14 +12,15 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from pymongo import ASCENDING, DESCENDING
 
-from adapters.metadata.access_path import Access, Tally
+from adapters.metadata.access_path import Access, Scan, Tally
 from adapters.metadata.index_ranges import Bound, IndexRange, RowsWithKey, RowsWithoutKey
 from adapters.metadata.metadata_terms import TERMS, term_of
-from adapters.metadata.mongodb.indexes import field_index, field_keys, index_keys, index_of
+from adapters.metadata.mongodb.indexes import RECORDINGS, field_index, field_keys, index_keys, index_of
 from adapters.metadata.selections import Selection
 from recordings.model.fields import PARTS
 from recordings.model.query import (
     NUMBER_FIELDS,
+    UNLIMITED,
     And,
     Condition,
     Equal,
@@ -177,6 +178,30 @@ def scan(query: Query, selection: Selection) -> Find:
     ranges += [{name: None}] if selection.null else []
     within = ranges[0] if len(ranges) == 1 else {"$or": ranges} if ranges else _NOTHING
     return Find({**on_any_shelf(query), **within}, selection_index(selection))
+
+
+def as_array(selected: Filter, limit: int, number: int = 0) -> list[Filter]:
+    """Return the stages for one document with the ids of the first rows of a filter. Without rows, it is missing."""
+    return [{"$match": selected}, {"$limit": limit}, {"$group": {"_id": number, "ids": {"$push": "$_id"}}}]
+
+
+def common(query: Query, asked: Scan) -> tuple[list[Filter], str]:
+    """Return the stages and the index for the ids that are in two sets, or in one set and not in the other.
+
+    MongoDB compares the two sets. The thousands of ids would occupy the event loop of this process.
+    """
+    (one,), *sets = asked.sets
+    ((other,),) = sets or [asked.without]
+    found = scan(query, one)
+    arrays = [{"$max": {"$cond": [{"$eq": ["$_id", number]}, "$ids", []]}} for number in (0, 1)]
+    compared = {"$setIntersection" if sets else "$setDifference": ["$one", "$other"]}
+    stages = [
+        *as_array(found.filter, UNLIMITED),
+        {"$unionWith": {"coll": RECORDINGS, "pipeline": as_array(scan(query, other).filter, UNLIMITED, 1)}},
+        {"$group": {"_id": None, "one": arrays[0], "other": arrays[1]}},
+        {"$project": {"ids": {"$slice": [compared, asked.limit + 1]}}},
+    ]
+    return stages, found.hint
 
 
 def tally(query: Query, asked: Tally) -> Find:
