@@ -40,6 +40,8 @@ from recordings.model.query import (
 
 FEW: Final = 1_000
 """A condition with at most so many rows is used at once. With more, other conditions are tried first."""
+COUNT_WALK: Final = 500
+"""How many rows in order a count tests at most. With more, it takes longer than three pages of 100 rows."""
 FIRST_WALK: Final = 2
 """How many times the rows of a page the first walk examines."""
 MAX_FACETS: Final = 500
@@ -264,7 +266,8 @@ def _known(items: Sequence[Node]) -> Generator[Question, Any, list[Node]]:
     """Return the conditions with index ranges in place of tests, so that the facets are listed once."""
     found: list[Node] = []
     for item in items:
-        found.append((yield from _indexed(item)) or item)
+        ranges = yield from _indexed(item)
+        found.append(ranges or item)
     return found
 
 
@@ -340,7 +343,10 @@ def _rank(node: Node) -> int:
 
 
 def count_rows(query: Query, counted: int, limit: int = FEW) -> Generator[Question, Any, Count]:
-    """Return the count of a query. It is exact up to `counted` if an index gives it, or if `limit` rows are enough."""
+    """Return the count of a query.
+
+    It is exact up to `counted` if an index gives it, or if at most `limit` candidates or `COUNT_WALK` rows are tested.
+    """
     request = PageRequest(limit=1)
     path = Access(page_ranges(query, request), reads_descending(query, request))
     node = _node(query)
@@ -359,7 +365,7 @@ def count_rows(query: Query, counted: int, limit: int = FEW) -> Generator[Questi
     found = yield from _candidates(_with_owner(node, query), limit)
     if found is not None:
         return Count((yield Tested(_chosen(found, path))) if found.number else 0)
-    short = yield from _cut(path, limit)
+    short = yield from _cut(path, min(COUNT_WALK, limit))
     return Count((yield Tested(short)), is_exact=not short.is_cut)
 
 

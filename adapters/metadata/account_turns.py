@@ -1,4 +1,4 @@
-"""The order in which accounts get their due work done."""
+"""The turns of accounts: the order in which their due work is done, and how long a slow query waits for its turn."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice, zip_longest
@@ -6,6 +6,8 @@ from typing import Final, TypeVar
 
 MAX_ACCOUNTS: Final = 1_000
 """How many accounts one claim examines for due work. The next claim continues with the next account."""
+TURN_SECONDS: Final = 3.0
+"""How long (seconds) a slow query waits for the others of its account. Twice that fits into the time of a request."""
 _T = TypeVar("_T")
 
 

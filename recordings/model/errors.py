@@ -215,3 +215,16 @@ class QueryTooBroad(Refused):
     def __init__(self, message: str, examined: int) -> None:
         super().__init__(message, path=("filter",))
         self.examined = examined
+
+
+class TooManyQueries(Refused):
+    """The account has other slow queries, and this one got no turn in time. A later retry is safe."""
+
+    code = "TOO_MANY_QUERIES"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the account sends too many slow queries at once: send the next one when the one before has its response, "
+            "or add conditions that few recordings meet",
+            path=("filter",),
+        )

@@ -137,10 +137,15 @@ class RecordingStore(Protocol):
         Raises:
             QueryTooBroad: no index serves the filter, and the page is not full after the most rows that a query may
                 examine.
+            TooManyQueries: the account has other slow queries, and this one got no turn in time.
         """
 
     async def count(self, query: Query, limit: int = MAX_COUNTED) -> Count:
-        """Return how many recordings a query selects. The number is exact up to `limit` if an index gives it."""
+        """Return how many recordings a query selects. The number is exact up to `limit` if an index gives it.
+
+        Raises:
+            TooManyQueries: as for `page`.
+        """
 
     async def find_started(self, account_id: str, start_key: str) -> Recording | None:
         """Return the recording that a `start` with this idempotency key made."""

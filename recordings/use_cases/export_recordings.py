@@ -12,7 +12,7 @@ from typing import Final
 
 from recordings.model.account import Principal, Scope
 from recordings.model.audit_entry import AuditAction, AuditObject
-from recordings.model.errors import QueryTooBroad
+from recordings.model.errors import QueryTooBroad, TooManyQueries
 from recordings.model.fields import PARTS, RecordingRow
 from recordings.model.instants import Millis
 from recordings.model.query import (
@@ -120,6 +120,9 @@ class Exports:
                     raise
                 # No index serves the filter, so it is tested here on all rows of the range.
                 has_index = False
+                continue
+            except TooManyQueries:
+                # An export lasts until its client leaves, so it waits for another turn.
                 continue
             yield [shown(row) for row in page.rows if _is_selected(row, request)]
             has_more = page.has_more

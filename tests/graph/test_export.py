@@ -24,6 +24,7 @@ from adapters.metadata.sqlite import SqliteStore
 from graph.export import table_formats
 from graph.export.columns import COLUMNS, DEFAULT
 from graph.export.export_endpoint import ExportEndpoint, ExportSlots
+from recordings.model.errors import TooManyQueries
 from recordings.model.instants import to_iso
 from recordings.model.recording import Delivery, DeliveryState, Direction, EndCause, Hold, State
 from recordings.ports.recording_store import StoreUnavailableError
@@ -387,6 +388,20 @@ async def test_a_filter_without_an_index_is_tested_on_every_row(
     changes = await export.rows(filter=json.dumps(long), modified_since="2000-01-01")
     assert [row["id"] for row in changes] == [each.id for each in kept[2:]]
     await store.close()
+
+
+async def test_an_export_waits_for_its_turn(filled: Export, monkeypatch: pytest.MonkeyPatch) -> None:
+    page, refusals = filled.installation.store.page, [TooManyQueries(), TooManyQueries()]
+
+    async def refused_at_first(*arguments: Any) -> Any:
+        if refusals:
+            raise refusals.pop()
+        return await page(*arguments)
+
+    before = await filled.rows()
+    monkeypatch.setattr(filled.installation.store, "page", refused_at_first)
+    assert await filled.rows() == before
+    assert not refusals
 
 
 class FailingStore:

@@ -1,26 +1,38 @@
 """A limit for the queries of one account that run at the same time, so that they leave connections to the others."""
 
-from asyncio import Semaphore
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+from adapters.metadata.account_turns import TURN_SECONDS
+from recordings.model.errors import TooManyQueries
 
 
 class AccountSlots:
     """Slots for each account. An account without running queries takes no memory."""
 
-    def __init__(self, per_account: int) -> None:
+    def __init__(self, per_account: int, seconds: float = TURN_SECONDS) -> None:
         self._per_account = per_account
-        self._semaphores: dict[str, Semaphore] = {}
+        self._seconds = seconds
+        self._semaphores: dict[str, asyncio.Semaphore] = {}
         self._users: Counter[str] = Counter()
 
     @asynccontextmanager
     async def slot(self, account_id: str) -> AsyncIterator[None]:
-        """Wait for a slot of an account, and occupy it."""
+        """Wait for a slot of an account, and occupy it. Raises `TooManyQueries`."""
         self._users[account_id] += 1
+        semaphore = self._semaphores.setdefault(account_id, asyncio.Semaphore(self._per_account))
         try:
-            async with self._semaphores.setdefault(account_id, Semaphore(self._per_account)):
+            try:
+                async with asyncio.timeout(self._seconds):
+                    await semaphore.acquire()
+            except TimeoutError as error:
+                raise TooManyQueries from error
+            try:
                 yield
+            finally:
+                semaphore.release()
         finally:
             self._users[account_id] -= 1
             if not self._users[account_id]:

@@ -159,9 +159,13 @@ class Database:
             if threads is not None:
                 await threads.close()
 
-    async def read(self, call: Call, account_id: str | None = None) -> Any:
-        """Run a read. It sees every write acknowledged before. A read that may be slow names its account."""
-        result = await self._run_call(self._reader if account_id is None else self._slow_reader, call, account_id)
+    async def read(self, call: Call, account_id: str | None = None, turn_seconds: float | None = None) -> Any:
+        """Run a read. It sees every write acknowledged before. A read that may be slow names its account.
+
+        `turn_seconds` is how long it waits for other slow reads, before it raises `TooManyQueries`.
+        """
+        threads = self._reader if account_id is None else self._slow_reader
+        result = await self._run_call(threads, call, account_id, turn_seconds)
         self._health.require_trusted(result)
         return result
 
@@ -198,11 +202,17 @@ class Database:
             return disk.f_bavail * disk.f_frsize < _FULL_BYTES
         return False
 
-    async def _run_call(self, threads: ConnectionThreads | None, call: Call, account_id: str | None = None) -> Any:
+    async def _run_call(
+        self,
+        threads: ConnectionThreads | None,
+        call: Call,
+        account_id: str | None = None,
+        turn_seconds: float | None = None,
+    ) -> Any:
         if threads is None:
             raise StoreClosedError("the metadata store is not open")
         try:
-            return await threads.run(call, account_id)
+            return await threads.run(call, account_id, turn_seconds)
         except TimeoutError as error:
             raise StoreUnavailableError("too many calls wait for the SQLite file") from error
         except sqlite3.Error as error:

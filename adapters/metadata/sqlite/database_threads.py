@@ -14,6 +14,8 @@ from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Final
 
+from recordings.model.errors import TooManyQueries
+
 Call = Callable[[sqlite3.Connection], Any]
 """A function that a thread runs on its connection."""
 Outcome = tuple[Any, BaseException | None]
@@ -35,6 +37,7 @@ class QueuedCall:
     call: Call
     future: asyncio.Future[Any]
     account_id: str | None
+    has_begun: bool = False
 
     def __call__(self, connection: sqlite3.Connection) -> Any:
         """Run the call."""
@@ -44,6 +47,11 @@ class QueuedCall:
     def is_abandoned(self) -> bool:
         """Whether the caller no longer waits for the result."""
         return self.future.done()
+
+    def end_waiting(self) -> None:
+        """Fail if no thread has begun the call."""
+        if not self.has_begun and not self.future.done():
+            self.future.set_exception(TooManyQueries())
 
 
 RunBatch = Callable[[sqlite3.Connection, Sequence[QueuedCall]], list[Outcome]]
@@ -84,12 +92,15 @@ class ConnectionThreads:
         for thread in self._threads:
             thread.start()
 
-    async def run(self, call: Call, account_id: str | None = None) -> Any:
+    async def run(self, call: Call, account_id: str | None = None, turn_seconds: float | None = None) -> Any:
         """Run a call in a thread and return its result, or raise its error.
+
+        `turn_seconds` is how long the call waits until a thread begins it.
 
         Raises:
             TimeoutError: no slot in the queue became free in time.
             StoreClosedError: the threads are closed.
+            TooManyQueries: no thread began the call in time.
         """
         if self._slots.locked():
             async with asyncio.timeout(QUEUE_TIMEOUT):
@@ -97,14 +108,17 @@ class ConnectionThreads:
         else:
             await self._slots.acquire()
         try:
-            return await self._enqueue(call, account_id)
+            return await self._enqueue(call, account_id, turn_seconds)
         finally:
             self._slots.release()
 
-    def _enqueue(self, call: Call, account_id: str | None) -> asyncio.Future[Any]:
+    def _enqueue(self, call: Call, account_id: str | None, turn_seconds: float | None) -> asyncio.Future[Any]:
         if self._closed:
             raise StoreClosedError("the metadata store is closed")
         queued = QueuedCall(call, self._loop.create_future(), account_id)
+        if turn_seconds is not None:
+            waiting = self._loop.call_later(turn_seconds, queued.end_waiting)
+            queued.future.add_done_callback(lambda _: waiting.cancel())
         self._queue.put(queued)
         return queued.future
 
@@ -170,6 +184,7 @@ class ConnectionThreads:
                     self._postponed.setdefault(call.account_id, deque()).append(call)
                     return False
                 self._running[call.account_id] += 1
+        call.has_begun = True
         return True
 
     def _finish(self, call: QueuedCall) -> None:

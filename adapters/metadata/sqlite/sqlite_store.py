@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.metadata.access_path import is_in_order
+from adapters.metadata.account_turns import TURN_SECONDS
 from adapters.metadata.row_fields import fields_to_read
 from adapters.metadata.sqlite import (
     account_tables,
@@ -18,6 +19,7 @@ from adapters.metadata.sqlite import (
 from adapters.metadata.sqlite.access_tables import AccessTables
 from adapters.metadata.sqlite.audit_tables import AuditTables
 from adapters.metadata.sqlite.database import CACHE_BYTES, Database
+from adapters.metadata.sqlite.database_threads import Call
 from adapters.metadata.sqlite.file_copy import FileCopy
 from adapters.metadata.sqlite.plain_rows import PlainRows
 from adapters.metadata.sqlite.retention_run_table import RetentionRunTable
@@ -76,8 +78,8 @@ class SqliteStore(
         await self._database.write(account_tables.touch)
         self._database.check()
 
-    async def _read(self, function: Any, *arguments: Any, account_id: str | None = None) -> Any:
-        return await self._database.read(lambda connection: function(connection, *arguments), account_id)
+    async def _read(self, function: Any, *arguments: Any) -> Any:
+        return await self._database.read(lambda connection: function(connection, *arguments))
 
     async def _write(self, function: Any, *arguments: Any) -> Any:
         return await self._database.write(lambda connection: function(connection, *arguments))
@@ -129,15 +131,19 @@ class SqliteStore(
 
     async def page(self, query: Query, request: PageRequest) -> Page:
         """Return one page of a query."""
-        # Queries that examine other rows have readers of their own.
-        account_id = None if is_in_order(query) else query.account_id
-        found: Page = await self._read(list_table.page, query, request, self._max_examined, account_id=account_id)
+        call = partial(list_table.page, query=query, request=request, max_examined=self._max_examined)
+        found: Page = await (self._database.read(call) if is_in_order(query) else self._read_slowly(call, query))
         return found
 
     async def count(self, query: Query, limit: int = MAX_COUNTED) -> Count:
         """Return the number of recordings that a query selects, exact up to `limit`."""
-        found: Count = await self._read(list_table.count, query, limit, self._max_examined, account_id=query.account_id)
+        call = partial(list_table.count, query=query, limit=limit, max_examined=self._max_examined)
+        found: Count = await self._read_slowly(call, query)
         return found
+
+    async def _read_slowly(self, call: Call, query: Query) -> Any:
+        """Run a read that may examine many rows on the readers for such reads, when it is the account's turn."""
+        return await self._database.read(call, query.account_id, TURN_SECONDS)
 
     async def find_started(self, account_id: str, start_key: str) -> Recording | None:
         """Return the recording that a `start` with this idempotency key created."""

@@ -23,6 +23,7 @@ from recordings.model.errors import (
     RecorderFailed,
     RecordingInProgress,
     Refused,
+    TooManyQueries,
     Unauthenticated,
     UnsupportedByRecorder,
     shorten,
@@ -252,6 +253,7 @@ _REFUSALS: Final[Any] = (
     (NotFound, lambda refused: bad_identifier(refused.message)),
     (MediaUnavailable, lambda refused: no_audio(refused.recording_id or "")),
     (UnsupportedByRecorder, lambda refused: invalid("data.action", "error", refused.message)),
+    (TooManyQueries, lambda refused: message_error(429, refused.message)),
     (Busy, lambda _: conversions_busy()),
     (
         RecorderFailed,

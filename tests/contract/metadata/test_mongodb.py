@@ -13,6 +13,7 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from adapters.metadata.mongodb import Driver, DriverMissingError, MongoStore, WrongUriError
+from adapters.metadata.mongodb.account_slots import AccountSlots
 from adapters.metadata.mongodb.driver import DEFAULTS, _options
 from adapters.metadata.mongodb.indexes import (
     ACCOUNTS,
@@ -25,6 +26,7 @@ from adapters.metadata.mongodb.indexes import (
 )
 from recordings.model.account import Account
 from recordings.model.call import Call
+from recordings.model.errors import TooManyQueries
 from recordings.model.query import HasMetadata, PageRequest, Query
 from recordings.model.recording import ROW_FIELDS, State
 from recordings.model.work import Work
@@ -422,3 +424,16 @@ async def test_damaged_documents_do_not_stop_claims(
     claim = Claim(now=10, until=20, holder="n", node="n", limit=8, overdue_before=0)
     assert [each.id for each in await store.claim_due(claim)] == [rows[2].id]
     assert await store.claim_due(claim) == []
+
+
+async def test_a_slow_query_that_gets_no_turn_fails() -> None:
+    slots = AccountSlots(1, seconds=0.0)
+    async with slots.slot("large"):
+        with pytest.raises(TooManyQueries, match="too many slow queries"):
+            async with slots.slot("large"):
+                pass
+        async with slots.slot("small"):
+            pass
+    async with slots.slot("large"):
+        pass
+    assert not slots._users

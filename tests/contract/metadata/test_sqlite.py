@@ -22,6 +22,7 @@ from adapters.metadata.sqlite.migrations import MIGRATIONS, SchemaTooNewError
 from adapters.metadata.sqlite.sqlite_store import FILE
 from adapters.metadata.sqlite.terms_schema import add_functions
 from recordings.model.account import Account
+from recordings.model.errors import TooManyQueries
 from recordings.model.events import Purged, Trashed
 from recordings.model.fields import PARTS
 from recordings.model.instants import LATEST
@@ -603,6 +604,28 @@ async def test_the_reads_of_one_account_leave_threads_for_others(closing: bool) 
         await (ending or made.close())
     assert not made._postponed
     assert not made._running
+
+
+async def test_a_read_that_gets_no_turn_fails() -> None:
+    go, began = threading.Event(), threading.Semaphore(0)
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    made = ConnectionThreads("slow", [connection], lambda one, calls: [(calls[0](one), None)], per_account=1)
+
+    def slow(_: sqlite3.Connection) -> str:
+        began.release()
+        go.wait()
+        return "slow"
+
+    async with asyncio.timeout(20):
+        # The first read has begun, so it has its turn however long it takes.
+        first = asyncio.ensure_future(made.run(slow, "large", turn_seconds=10.0))
+        await asyncio.to_thread(began.acquire)
+        with pytest.raises(TooManyQueries, match="too many slow queries"):
+            await made.run(lambda _: "late", "large", turn_seconds=0.0)
+        patient = asyncio.ensure_future(made.run(lambda _: "patient", "large"))
+        go.set()
+        assert (await first, await patient) == ("slow", "patient")
+        await made.close()
 
 
 async def test_an_abandoned_read_does_not_stop_the_next_one_of_its_account() -> None:
