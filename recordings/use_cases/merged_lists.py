@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from recordings.model.query import Count, Page, PageRequest, Query, sort_key
-from recordings.ports.recording_store import RecordingStore
+from recordings.ports.recording_store import MetadataStore, RecordingStore
+from recordings.use_cases.whole_count import count_list
 
 
 async def page_of(store: RecordingStore, query: Query, request: PageRequest) -> Page:
@@ -21,11 +22,13 @@ async def page_of(store: RecordingStore, query: Query, request: PageRequest) -> 
     return Page(rows[-request.limit :] if request.backward else rows[: request.limit], has_more, examined)
 
 
-async def count_of(store: RecordingStore, query: Query, limit: int) -> Count:
-    """Return how many recordings a query selects in its account and its descendants, exact up to `limit`."""
-    counts = [await store.count(each, limit) for each in _queries(query)]
-    number = sum(count.number for count in counts)
-    return Count(min(number, limit), is_exact=number <= limit and all(count.is_exact for count in counts))
+async def count_of(store: MetadataStore, query: Query, limit: int) -> Count:
+    """Return how many recordings a query selects in its account and its descendants, exact up to `limit`.
+
+    The rollups give exact numbers above it, too (`whole_count.py`).
+    """
+    counts = [await count_list(store, each, limit) for each in _queries(query)]
+    return Count(sum(count.number for count in counts), is_exact=all(count.is_exact for count in counts))
 
 
 def _queries(query: Query) -> list[Query]:

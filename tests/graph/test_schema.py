@@ -36,6 +36,7 @@ from recordings.model.errors import (
     MediaUnavailable,
     QueryTooBroad,
     Refused,
+    TooManyQueries,
     Unauthenticated,
 )
 from recordings.model.events import Annotated, Masked, Paused, Restored, Resumed, Stopped, Trashed, Unmasked
@@ -161,6 +162,7 @@ def test_every_refusal_of_a_use_case_has_an_error_type() -> None:
         InvalidCursor,  # a mutation has no cursor; in a query it is a top-level error
         MediaUnavailable,  # a mutation neither plays audio nor draws waveforms
         QueryTooBroad,  # a mutation returns no list
+        TooManyQueries,  # the same
         Busy,  # only conversions of audio raise it
         Unauthenticated,  # the HTTP response has status 401, and nothing is executed
     }

@@ -156,8 +156,8 @@ class MemoryStore(MemoryWebhooks):
             yield ()
 
     async def examined(self, selection: RowSelection, limit: int) -> int:
-        """Return 0: there is no limit."""
-        return 0
+        """Return the number of recordings in the ranges of a selection, at most `limit`."""
+        return min(limit, len([row async for rows in self.rows_to_count(selection) for row in rows]))
 
     async def rows_to_count(self, selection: RowSelection) -> AsyncIterator[list[CountedRow]]:
         """Yield the recordings of a selection."""

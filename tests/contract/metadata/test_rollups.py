@@ -10,13 +10,15 @@ import pytest
 from adapters.metadata.mongodb import MongoStore
 from recordings.model.account import Account, Principal, Scope
 from recordings.model.instants import DAY, HOUR, MINUTE, Millis
-from recordings.model.query import And, Condition, Equal, In, Prefix, Range
-from recordings.model.recording import Direction, EndCause, Reason, Recording, State
+from recordings.model.query import EVERYTHING, And, Condition, Count, Equal, In, Prefix, Query, Range, selects
+from recordings.model.recording import Direction, EndCause, Reason, Recording, Shelf, State
 from recordings.model.rollup import Level, Mark, Run, Slot
 from recordings.model.stats import Bucket, Dimension, Period, PeriodField, StatsQuery
 from recordings.ports.recording_store import MetadataStore, Taken
+from recordings.use_cases import whole_count
 from recordings.use_cases.count_slots import SlotCounter
 from recordings.use_cases.recording_stats import RecordingStats
+from recordings.use_cases.whole_count import count_list
 from tests.contract.metadata.conftest import Stores
 from tests.contract.metadata.samples import AUDIO, recording
 from tests.support.fake_clock import FakeClock
@@ -165,6 +167,20 @@ class History:
             accounts = [PARENT, CHILD] if query.descendants and caller.owner_id is None else [PARENT]
             mine = [item for item in self.kept.values() if caller.owner_id in {None, item.owner_id}]
             assert_result(result, mine, query, accounts)
+            await self.check_count(query)
+
+    async def check_count(self, question: StatsQuery) -> None:
+        """Count a whole list, or a range of `start`, as `totalCount` does in a large account."""
+        shelf, period = Shelf.TRASH if question.trashed else Shelf.LIVE, question.period
+        where: Any = self.chance.choice([EVERYTHING, Range("start", period.gte, period.lt), Range("start", period.gte)])
+        query = Query(account_id=PARENT, shelf=shelf, where=where)
+        number = sum(selects(query, item.to_row()) for item in self.kept.values())
+        assert await count_list(self.store, query, 10_000) == Count(number)
+
+
+@pytest.fixture(autouse=True)
+def _rollups_of_small_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole_count, "FEW", 0)
 
 
 def without_waits(store: MetadataStore) -> None:
