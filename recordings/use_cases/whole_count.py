@@ -1,5 +1,6 @@
 """The number of recordings in a whole list, or in a range of `start`, from the rollups."""
 
+import asyncio
 from dataclasses import replace
 from typing import Final
 
@@ -13,7 +14,7 @@ from recordings.rules.rollup_cells import Cover, joined
 
 FEW: Final = 1_000
 """Up to so many recordings, counting the entries of an index takes less time than reading the rollups."""
-MAX_DAYS: Final = 1_100
+MAX_DAYS: Final = 750
 """Maximum number of days of a list that the rollups count. With more, it takes longer than three pages of 100 rows."""
 _CUBE: Final = "direction"
 _SHELF: Final = CUBES[_CUBE].index("shelf")
@@ -41,7 +42,7 @@ async def _from_rollups(store: MetadataStore, query: Query) -> int | None:
     """Return the sum of the slots and of the recordings outside of them; `None` if these are too many to read."""
     assert query.shelf is not None  # noqa: S101 - for the type checker
     shelf = query.shelf.value
-    first, last = [await _start_of(store, query, descending=descending) for descending in (False, True)]
+    first, last = await asyncio.gather(*(_start_of(store, query, descending=each) for each in (False, True)))
     if first is None or last is None:
         return 0
     end = last + 1
