@@ -210,8 +210,8 @@ class RecordingConnection:
     page_info: PageInfo = strawberry.field(resolver=_page_info, description="The position of the page in the list.")
     total_count: int = strawberry.field(
         resolver=_total_count,
-        description="The number of all recordings that match the filter, at most 10000. They are counted only if this "
-        "is selected. With `first: 0`, a list returns this number alone.",
+        description="The number of all recordings that match the filter. `totalCountIsExact` says whether it is exact. "
+        "They are counted only if this is selected. With `first: 0`, a list returns this number alone.",
     )
     total_count_is_exact: bool = strawberry.field(
         resolver=_total_count_is_exact,
