@@ -1,6 +1,5 @@
 """The number of recordings in a whole list, or in a range of `start`, from the rollups."""
 
-import asyncio
 from dataclasses import replace
 from typing import Final
 
@@ -42,7 +41,7 @@ async def _from_rollups(store: MetadataStore, query: Query) -> int | None:
     """Return the sum of the slots and of the recordings outside of them; `None` if these are too many to read."""
     assert query.shelf is not None  # noqa: S101 - for the type checker
     shelf = query.shelf.value
-    first, last = await asyncio.gather(*(_start_of(store, query, descending=each) for each in (False, True)))
+    first, last = [await _start_of(store, query, descending=descending) for descending in (False, True)]
     if first is None or last is None:
         return 0
     end = last + 1
