@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextvars import Context
 from typing import Final
 
+from bson.errors import BSONError
+
 from adapters.metadata.mongodb.driver import Document
 
 MAX_READS: Final = 64
@@ -52,6 +54,11 @@ class GroupedReads:
         try:
             documents = {each["_id"]: each for each in await self._find(group, names)}
         except Exception as error:  # noqa: BLE001 - the callers receive it
+            if len(group) > 1 and isinstance(error, UnicodeError | BSONError):
+                # An id that is no valid text, or a damaged document, fails only its own read.
+                for document_id, found in group.items():
+                    await self._read(names, {document_id: found})
+                return
             failure = error
         for document_id, found in group.items():
             if found.done():

@@ -90,6 +90,16 @@ async def test_a_damaged_document_fails_only_its_own_read(
     assert found == sound
 
 
+async def test_an_id_that_is_no_valid_text_fails_only_its_own_read(mongodb: MongoStore, finds: list[int]) -> None:
+    given = recording()
+    await mongodb.insert(given)
+    finds.clear()
+    found, broken = await asyncio.gather(mongodb.load(given.id), mongodb.load("\ud800"), return_exceptions=True)
+    assert found == given
+    assert isinstance(broken, UnicodeError)
+    assert finds == [2, 1, 1]
+
+
 async def test_a_find_that_fails_fails_all_its_reads(mongodb: MongoStore, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(*_: Any) -> Any:
         raise OperationFailure("shutdown", 11_600)
