@@ -17,7 +17,7 @@ from typing import Final
 from starlette.responses import Response
 
 from adapters.http.accept import ANY, parse_accept
-from adapters.http.fastest_zlib import fastest_zlib
+from adapters.http.fastest_zlib import fastest_zlib as _zlib
 from adapters.http.streaming_response import StreamedResponse
 
 GZIP: Final = "gzip"
@@ -46,7 +46,7 @@ def _zstd() -> Compress | None:
 
 
 def _gzip(body: bytes) -> bytes:
-    return bytes(fastest_zlib.compress(body, _LEVEL, wbits=_GZIP_FORMAT))
+    return bytes(_zlib.compress(body, _LEVEL, wbits=_GZIP_FORMAT))
 
 
 @lru_cache(maxsize=256)
@@ -109,8 +109,8 @@ async def gzip_pieces(body: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
 
     If the body breaks off, the gzip stream has no end.
     """
-    compressor = fastest_zlib.compressobj(_LEVEL, fastest_zlib.DEFLATED, _GZIP_FORMAT)
+    compressor = _zlib.compressobj(_LEVEL, _zlib.DEFLATED, _GZIP_FORMAT)
     async with aclosing(body):
         async for piece in body:
-            yield compressor.compress(piece) + compressor.flush(fastest_zlib.Z_SYNC_FLUSH)
+            yield compressor.compress(piece) + compressor.flush(_zlib.Z_SYNC_FLUSH)
     yield compressor.flush()
