@@ -124,6 +124,7 @@ def run_calls(soak: Soak, streams: int, seconds: float) -> None:
         command = [str(soak.sender), str(chunks), STREAM, payload(), *files]
         with subprocess.Popen(command, pass_fds=[line.fileno() for line in lines]) as sending:
             ids = [client.start(name)["plainId"] for name in names]
+            assert sending.poll() is None, "the calls had ended before all recordings began"
             assert sending.wait() == 0, "the server closed a stream"
         for recording_id in ids:
             for name in ("left", "right"):
