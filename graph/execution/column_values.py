@@ -7,7 +7,7 @@ value or an error, the check or the conversion raises any exception, and graphql
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from types import GenericAlias
 from typing import Annotated, Any, Final, Literal
@@ -15,7 +15,9 @@ from typing import Annotated, Any, Final, Literal
 from graphql import GraphQLEnumType, GraphQLLeafType, GraphQLScalarType, Undefined
 from msgspec import Meta
 
+from graph.execution.raw_columns import RawEdges
 from recordings.model.instants import MINUTE, SECOND, Millis, to_iso
+from recordings.model.raw_rows import Form, RawRows, Written
 
 Values = Sequence[Any]
 Change = Callable[[Values, Any], Values]
@@ -30,14 +32,17 @@ class BailError(Exception):
 class Kind:
     """The type check of a column, and its conversion. `change` gets only values of `shape`.
 
-    `refuses_null` is true if `change` itself raises for a null.
+    `refuses_null` is true if `change` itself raises for a null. `written` says how a store encodes the same values, if
+    it can.
     """
 
     shape: Any = Any
     change: Change | None = None
     refuses_null: bool = False
+    written: Written | None = None
 
 
+_LISTS: Final = (list, tuple, RawRows, RawEdges)
 _MINUTE_TEXT: Final = len("2026-11-22T08:19:")
 _MAX_MINUTES: Final = 4_096
 _SECONDS: Final = tuple(f"{second:02d}." for second in range(60))
@@ -76,14 +81,14 @@ def instant_texts(column: Sequence[Millis]) -> list[str]:
 
 _INT: Final = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 _BUILT_IN: Final[Mapping[str, Kind]] = {
-    "String": Kind(str),
-    "ID": Kind(str),
+    "String": Kind(str, written=Written(Form.TEXT)),
+    "ID": Kind(str, written=Written(Form.TEXT)),
     "Boolean": Kind(bool),
-    "Int": Kind(_INT),
+    "Int": Kind(_INT, written=Written(Form.INTEGER)),
 }
-INSTANTS: Final = Kind(int, lambda values, _info: instant_texts(values))
+INSTANTS: Final = Kind(int, lambda values, _info: instant_texts(values), written=Written(Form.INSTANT))
 """Instants in milliseconds, returned as RFC 3339 texts."""
-TEXTS: Final = Kind(str)
+TEXTS: Final = Kind(str, written=Written(Form.TEXT))
 """A scalar that is returned as the text that it is."""
 
 
@@ -100,9 +105,10 @@ def _enum(kind: GraphQLEnumType) -> Kind:
     if len(names) != len(kind.values):
         return Kind(change=_coerced(kind))
     shape: Any = Literal.__getitem__(tuple(names))
+    written = Written(Form.CHOICE, choices=tuple(names.items()))
     if all(value == name for value, name in names.items()):
-        return Kind(shape)
-    return Kind(shape, lambda values, _info: [names[value] for value in values])
+        return Kind(shape, written=written)
+    return Kind(shape, lambda values, _info: [names[value] for value in values], written=written)
 
 
 def _coerced(kind: GraphQLScalarType | GraphQLEnumType) -> Change:
@@ -136,7 +142,8 @@ def _refusing_null(change: Change | None) -> Change:
 def nullable(kind: Kind) -> Kind:
     """Return the kind with nulls among its values."""
     shape = kind.shape if kind.shape is Any else kind.shape | None
-    return Kind(shape, None if kind.change is None else _around_nulls(kind.change))
+    written = None if kind.written is None else replace(kind.written, is_nullable=True)
+    return Kind(shape, None if kind.change is None else _around_nulls(kind.change), written=written)
 
 
 def _around_nulls(change: Change) -> Change:
@@ -153,14 +160,19 @@ def _around_nulls(change: Change) -> Change:
 
 def listed(item: Kind) -> Kind:
     """Return the kind of lists of these items. All items of all lists of a column are converted as one column."""
+    if item.shape is Any and item.change is not None:
+        # msgspec would check nothing but the list, and it does not know lists that are not decoded.
+        return Kind(change=_flattened(item.change), refuses_null=True)
     shape = GenericAlias(list, (item.shape,))
     return Kind(shape, None if item.change is None else _flattened(item.change))
 
 
 def _flattened(change: Change) -> Change:
     def changed(values: Values, info: Any) -> Values:
-        if not set(map(type, values)) <= {list}:
+        if not all(isinstance(value, _LISTS) for value in values):
             raise BailError
+        if len(values) == 1:
+            return [list(change(values[0], info))]
         items = iter(change(list(chain.from_iterable(values)), info))
         return [_take(items, len(value)) for value in values]
 

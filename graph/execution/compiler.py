@@ -36,6 +36,8 @@ from msgspec import Struct, convert, defstruct
 
 from graph.execution.collect_fields import FieldCollector, NotCompiledError, arguments_of
 from graph.execution.column_values import BailError, Change, Kind, Values, leaf, listed, non_null, nullable
+from graph.execution.raw_columns import RawEdges, encode_rows
+from recordings.model.raw_rows import Form, JsonObject, Member, RawRows, Written
 
 Plan = Callable[[Any, Any], Any]
 """Completes a marked result.
@@ -72,6 +74,7 @@ class Compiler:
     - `computed`: fields with a resolver that a plan computes for a whole page, by type and field name. They must return
       the same values as the resolver.
     - `computed_with`: the same for fields with arguments.
+    - `stored`: the row field of a computed field, for rows that the store encodes, and how it writes it.
     - `scalars`: the kinds of the schema's own scalars.
     - `sources`: the Python class or classes of a type's sources, for types whose sources are not dicts, or whose
       `is_type_of` need not be called. The class of a source gives its type in an interface or a union.
@@ -79,6 +82,7 @@ class Compiler:
 
     computed: Mapping[tuple[str, str], Computed] = field(default_factory=dict)
     computed_with: Mapping[tuple[str, str], ComputedWith] = field(default_factory=dict)
+    stored: Mapping[tuple[str, str], tuple[str, Written]] = field(default_factory=dict)
     scalars: Mapping[str, Kind] = field(default_factory=dict)
     sources: Mapping[str, Source] = field(default_factory=dict)
 
@@ -137,7 +141,8 @@ class Compiler:
         compute = self._computed_column(columns.kind.name, definition, nodes[0])
         kind = self._kind(collector, definition.type, nodes)
         if compute is not None:
-            columns.add_computed(key, compute, kind)
+            stored = None if nodes[0].arguments else self.stored.get((columns.kind.name, name))
+            columns.add_computed(key, compute, kind, stored)
         else:
             columns.add_read(key, _name_of(definition, columns.source), kind)
 
@@ -224,21 +229,27 @@ class _Columns:
     read: list[tuple[str, str, Kind]] = field(default_factory=list)
     others: list[tuple[str, Change]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    members: list[Member | None] = field(default_factory=list)
+    """The columns as a store encodes them. `None` is a column that it cannot encode."""
 
     def add_read(self, key: str, name: str, kind: Kind) -> None:
         self.keys.append(key)
+        self.members.append(None if kind.written is None else Member(key, name, kind.written))
         self.read.append((key, name, kind))
 
     def add_constant(self, key: str, value: Any) -> None:
         self.keys.append(key)
+        self.members.append(Member(key, None, Written(Form.CONSTANT, text=value)))
         self.others.append((key, lambda rows, _info: list(repeat(value, len(rows)))))
 
-    def add_computed(self, key: str, compute: Change, kind: Kind) -> None:
+    def add_computed(self, key: str, compute: Change, kind: Kind, stored: tuple[str, Written] | None) -> None:
         self.keys.append(key)
+        self.members.append(None if stored is None else Member(key, *stored))
         self.others.append((key, _computing(compute, kind)))
 
     def finish(self) -> Change:
         columns = [*(key for key, _, _ in self.read), *(key for key, _ in self.others)]
+        members = [member for member in self.members if member is not None]
         return _Objects(
             build=_struct_of(tuple(self.keys)),
             reads=_reader(self.source, [name for _, name, _ in self.read], [kind.shape for _, _, kind in self.read]),
@@ -247,6 +258,7 @@ class _Columns:
             order=tuple(columns.index(key) for key in self.keys),
             classes=frozenset(self.source if isinstance(self.source, tuple) else (self.source,)),
             is_type_of=self.is_type_of,
+            encoded=JsonObject(tuple(members)) if len(members) == len(self.members) else None,
         )
 
 
@@ -302,7 +314,10 @@ def _computing(compute: Change, kind: Kind) -> Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Objects:
-    """Completes a column of objects of one type. A missing key or a value of another type raises."""
+    """Completes a column of objects of one type. A missing key or a value of another type raises.
+
+    `encoded` are the members of an object if a store can encode it.
+    """
 
     build: Callable[..., Any]
     reads: ReadRows | None
@@ -311,9 +326,15 @@ class _Objects:
     order: tuple[int, ...]
     classes: frozenset[type]
     is_type_of: Callable[[Any, Any], Any] | None
+    encoded: JsonObject | None
 
     def __call__(self, rows: Values, info: Any) -> Values:
-        self._check(rows, info)
+        if isinstance(rows, RawRows):
+            if self.encoded is not None and self.is_type_of is None:
+                return encode_rows(rows, self.encoded, lambda decoded: self(decoded, info))
+            rows = list(rows)
+        elif not isinstance(rows, RawEdges):
+            self._check(rows, info)
         if not rows or not self.order:
             return [self.build() for _ in rows]
         read = self.reads(rows) if self.reads else []

@@ -12,7 +12,7 @@ from graph.execution.compiler import Compiler
 from graph.execution.document_cache import DocumentCache
 from graph.execution.executor import CompiledExecutor
 from graph.execution.single_field import SingleFieldExecutor
-from graph.schema.computed_columns import COLUMNS, COLUMNS_WITH, MARKED, SOURCES
+from graph.schema.computed_columns import COLUMNS, COLUMNS_WITH, MARKED, SOURCES, STORED
 from graph.schema.federation import REPRESENTATION_SCALAR, Representation
 from graph.schema.field_info import Info
 from graph.schema.mutations import Mutation
@@ -82,6 +82,7 @@ class Schema(strawberry.Schema):
             compiler=Compiler(
                 computed=COLUMNS,
                 computed_with=COLUMNS_WITH,
+                stored=STORED,
                 scalars={"DateTime": INSTANTS, "URL": TEXTS, "Sha256": TEXTS},
                 sources=SOURCES,
             ),

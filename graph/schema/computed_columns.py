@@ -8,6 +8,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 from graph.execution.compiler import Computed, ComputedWith, Source
+from graph.execution.raw_columns import RawEdges
 from graph.schema.audio_type import damaged_of, peaks_of, resolve_media, url_expires_of, url_in_format, url_of
 from graph.schema.global_id import ACCOUNT, LIVE_CALL, RECORDING, call_identity, global_id
 from graph.schema.item_page import ItemPage
@@ -19,6 +20,7 @@ from graph.schema.stats_type import duration_at
 from recordings.model.account import Account
 from recordings.model.call import Call
 from recordings.model.fields import RecordingRow
+from recordings.model.raw_rows import Form, Written
 from recordings.model.stats import Figures, StatsResult, StatsRow
 
 
@@ -57,8 +59,12 @@ COLUMNS: Final[Mapping[tuple[str, str], Computed]] = {
     ("PageInfo", "hasPreviousPage"): _column(lambda page: page.ends["hasPreviousPage"]),
     ("PageInfo", "startCursor"): _column(attrgetter("start_cursor")),
     ("PageInfo", "endCursor"): _column(attrgetter("end_cursor")),
-    ("RecordingEdge", "cursor"): _column(itemgetter(1)),
-    ("RecordingEdge", "node"): _column(itemgetter(0)),
+    ("RecordingEdge", "cursor"): lambda edges, _context: (
+        edges.cursors if isinstance(edges, RawEdges) else list(map(itemgetter(1), edges))
+    ),
+    ("RecordingEdge", "node"): lambda edges, _context: (
+        edges.rows if isinstance(edges, RawEdges) else list(map(itemgetter(0), edges))
+    ),
     ("RecordingConnection", "totalCount"): _column(lambda page: page.total()),
     ("RecordingConnection", "totalCountIsExact"): _column(lambda page: page.total_is_exact()),
     ("LiveCall", "id"): _column(lambda call: global_id(LIVE_CALL, call_identity(call))),
@@ -80,6 +86,13 @@ COLUMNS: Final[Mapping[tuple[str, str], Computed]] = {
     ("RecordingStats", "rows"): _column(attrgetter("rows")),
 }
 """By GraphQL type and field name. `graph.schema.prefetch` fetches their data before."""
+
+
+STORED: Final[Mapping[tuple[str, str], tuple[str, Written]]] = {
+    ("Recording", "id"): ("id", Written(Form.BASE64, text=f"{RECORDING}:")),
+    ("Recording", "modified"): ("changed", Written(Form.INSTANT)),
+}
+"""The row field of a computed field, and how a store writes it, for rows that the store encodes."""
 
 
 def _column_with_argument(compute: Callable[[RecordingRow, Context, Any], Any], name: str) -> ComputedWith:

@@ -11,6 +11,7 @@ from strawberry.utils.str_converters import to_camel_case
 
 from graph.execution.collect_fields import FieldCollector
 from graph.schema.field_info import Info
+from recordings.model.fields import FIELDS, FieldType
 from recordings.model.recording import ROW_FIELDS
 
 Result = TypeVar("Result")
@@ -26,6 +27,13 @@ ROW_FIELDS_OF: Final[Mapping[str, frozenset[str]]] = {
 
 The names come from the rows, not from the type: the resolvers of the type import this module.
 """
+_SIMPLE_TYPES: Final = frozenset({FieldType.TEXT, FieldType.CHOICE, FieldType.NUMBER})
+SIMPLE: Final = frozenset(
+    name
+    for name, needed in ROW_FIELDS_OF.items()
+    if name != "account" and all(FIELDS[each].type in _SIMPLE_TYPES for each in needed)
+) | {"__typename"}
+"""The fields that show one text or number of the row."""
 
 
 def row_fields(info: Info, *paths: tuple[str, ...]) -> frozenset[str]:

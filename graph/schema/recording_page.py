@@ -5,10 +5,12 @@ from dataclasses import dataclass, field, replace
 from inspect import isawaitable
 from typing import Final
 
+from graph.execution.raw_columns import RawEdges
 from graph.schema.resolver_context import Context
 from recordings.model.errors import QueryTooBroad
 from recordings.model.fields import RecordingRow
 from recordings.model.query import Count, Page, PageRequest, Query, position_of
+from recordings.model.raw_rows import RawRows
 
 _NEXT: Final = frozenset({"hasNextPage", "hasPreviousPage"})
 
@@ -48,11 +50,15 @@ class RecordingPage:
         return self.page.rows
 
     @property
-    def edges(self) -> list[tuple[RecordingRow, str | None]]:
+    def edges(self) -> Sequence[tuple[RecordingRow, str | None]]:
         """The rows with their cursors. The cursors are `None` if the client did not select them."""
+        rows, cursors = self.nodes, self._cursors()
+        return RawEdges(rows, cursors) if isinstance(rows, RawRows) else list(zip(rows, cursors, strict=True))
+
+    def _cursors(self) -> Sequence[str | None]:
         if not self.with_cursors:
-            return [(row, None) for row in self.nodes]
-        return list(zip(self.nodes, self.context.cursors.write_page(self.query.order, self.nodes), strict=True))
+            return [None] * len(self.nodes)
+        return self.context.cursors.write_page(self.query.order, self.nodes)
 
     @property
     def start_cursor(self) -> str | None:

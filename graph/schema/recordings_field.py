@@ -1,6 +1,6 @@
 """The resolver of the `recordings` fields: it returns a page of the recordings of an account."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 
 import strawberry
@@ -13,7 +13,7 @@ from graph.schema.list_order import NEWEST_FIRST, RecordingOrder, to_order
 from graph.schema.page_arguments import After, Before, First, Last, PageArguments
 from graph.schema.partial_input import value_or_none
 from graph.schema.prefetch import is_included, prefetch_for_page
-from graph.schema.projection import cached, names_at, row_fields
+from graph.schema.projection import SIMPLE, cached, names_at, row_fields
 from graph.schema.recording_page import RecordingPage
 from graph.schema.resolver_context import Context
 from recordings.model.account import Account
@@ -48,11 +48,22 @@ Descendants = Annotated[
 
 
 _COUNTS: Final = ("totalCount", "totalCountIsExact")
+_ROWS: Final = (("nodes",), ("edges", "node"))
 
 
-def _selection(info: Info) -> tuple[frozenset[str], frozenset[str]]:
-    beside_rows = names_at(info, (), ("edges",), ("pageInfo",))
-    return row_fields(info, ("nodes",), ("edges", "node")), beside_rows
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """What a document selects: fields of the rows, fields beside them, and whether a store can encode the rows."""
+
+    rows: frozenset[str]
+    beside: frozenset[str]
+    raw: bool
+
+
+def _selection(info: Info) -> _Selection:
+    beside = names_at(info, (), ("edges",), ("pageInfo",))
+    shown = names_at(info, *_ROWS)
+    return _Selection(row_fields(info, *_ROWS), beside, shown <= SIMPLE)
 
 
 async def resolve_recordings(  # noqa: PLR0913, PLR0917 - the arguments of the field
@@ -78,9 +89,12 @@ async def resolve_recordings(  # noqa: PLR0913, PLR0917 - the arguments of the f
     if descendants:
         below = await context.recordings.lists.descendants(context.principal, query.account_id)
         query = replace(query, descendants=below)
-    fields, selected = cached(info, _selection)
+    selection = cached(info, _selection)
+    selected = selection.beside
     arguments = PageArguments.of(first, after, last, before)
-    request = arguments.page_request(context.cursors, query.order, fields, context.max_page)
+    request = arguments.page_request(context.cursors, query.order, selection.rows, context.max_page)
+    if selection.raw:
+        request = replace(request, raw=True)
     page = await RecordingPage.load(context, query, request, selected)
     await prefetch_for_page(info, page.nodes)
     if any(name in selected and is_included(info, "RecordingConnection", name) for name in _COUNTS):

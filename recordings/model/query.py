@@ -194,6 +194,8 @@ class PageRequest:
     backward: bool = False
     fields: frozenset[str] | None = None
     """The fields to return; `None` for all. The id and the sort key are always returned."""
+    raw: bool = False
+    """Whether the rows may be `recordings.model.raw_rows.RawRows`. A store may return decoded rows nevertheless."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from recordings.model.errors import InvalidCursor
 from recordings.model.feed_event import MARK_BYTES, EventCursor, EventPosition
 from recordings.model.ids import MAX_ID
 from recordings.model.query import MAX_TEXT, Order, OrderField, Position, position_of
+from recordings.model.raw_rows import RawRows
 from recordings.rules.signing_keys import SigningKeys
 
 
@@ -75,13 +76,15 @@ class Cursors:
     def write_page(self, order: Order, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         """Return the cursors of the rows of a page."""
         field = order.field.value
+        if isinstance(rows, RawRows):
+            return self._write(order, rows.columns(field, "id"))
         return self._write(order, [(row[field], row["id"]) for row in rows])
 
     def encode(self, order: Order | TimeList, position: Position) -> str:
         """Return the cursor of a position."""
         return self._write(order, [(position.key, position.id)])[0]
 
-    def _write(self, order: Order | TimeList, positions: Iterable[tuple[str | int | None, str]]) -> list[str]:
+    def _write(self, order: Order | TimeList, positions: Iterable[tuple[Any, ...]]) -> list[str]:
         code, start, written = _code(order), self._started()[0].copy, []
         for key, identity in positions:
             # This writes a JSON list of two items. Encoding the list as a whole takes three times as long.

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Final
 
+from pymongo.errors import ExecutionTimeout, PyMongoError, ServerSelectionTimeoutError
 from pymongo.read_concern import ReadConcern
 
 from adapters.metadata.access_path import (
@@ -22,6 +23,7 @@ from adapters.metadata.access_path import (
 from adapters.metadata.mongodb import where
 from adapters.metadata.mongodb.account_slots import AccountSlots
 from adapters.metadata.mongodb.bson_document import projection, to_rows
+from adapters.metadata.mongodb.bson_rows import RAW, BsonRows, can_encode, documents_of
 from adapters.metadata.mongodb.change_clock import ChangeClock
 from adapters.metadata.mongodb.driver import Connection, Document, to_cursor
 from adapters.metadata.mongodb.indexes import RECORDINGS
@@ -64,6 +66,7 @@ class RecordingLists:
     async def page(self, query: Query, request: PageRequest) -> Page:
         """Return one page of a query."""
         names = fields_to_read(request.fields, query.order.field)
+        raw = request.raw and query.order.field is not OrderField.MODIFIED and can_encode()
 
         async def answer(question: Question) -> Any:
             if not isinstance(question, Read):
@@ -71,7 +74,8 @@ class RecordingLists:
             find, limit = where.find(query, question.path), request.limit + 1
             if query.order.field is OrderField.MODIFIED:
                 return await self._read_final(find, projection(names), limit)
-            return await self._read(find, projection(names), limit)
+            documents = await self._read_raw(find, projection(names), limit) if raw else None
+            return documents if documents is not None else await self._read(find, projection(names), limit)
 
         asked = page_rows(query, request, self._max_examined)
         if is_in_order(query):
@@ -79,8 +83,11 @@ class RecordingLists:
         else:
             async with self._slots.slot(query.account_id):
                 found, examined = await _answered(asked, answer)
-        rows = to_rows(found[: request.limit], names)
-        return Page(rows[::-1] if request.backward else rows, len(found) > request.limit, examined)
+        read = found[: request.limit]
+        read = read[::-1] if request.backward else read
+        is_raw = isinstance(read, tuple)
+        rows = BsonRows(read, names, self._listed.codec_options) if is_raw else to_rows(list(read), names)
+        return Page(rows, len(found) > request.limit, examined)
 
     async def count(self, query: Query, limit: int = MAX_COUNTED) -> Count:
         """Return the number of recordings that a query selects, exact up to `limit`."""
@@ -97,6 +104,34 @@ class RecordingLists:
         async with await self._session() as session:
             session.advance_operation_time(last)
             return await _found(self._listed_final, find, fields, limit, session=session)
+
+    async def _read_raw(self, find: where.Find, fields: Document, limit: int) -> tuple[bytes, ...] | None:
+        """Return documents as bytes, or `None` if they must be read as all others.
+
+        A command is not repeated after a failover, and it has no cursor. But the driver does not touch the documents:
+        a cursor over raw batches takes 130 µs more for a page, because it makes an object of each one.
+        """
+        try:
+            reply = await self._listed.database.command(
+                {
+                    "find": RECORDINGS,
+                    **{key: value for key, value in (("min", find.low), ("max", find.high)) if value is not None},
+                    "filter": find.filter,
+                    "projection": fields,
+                    "sort": dict(find.sort),
+                    "limit": limit,
+                    "batchSize": limit + 1,
+                    "hint": find.hint,
+                    "maxTimeMS": READ_MS,
+                },
+                codec_options=RAW,
+            )
+        except (ServerSelectionTimeoutError, ExecutionTimeout):
+            # A second request would take as long.
+            raise
+        except PyMongoError:
+            return None
+        return documents_of(reply)
 
     async def _read(self, find: where.Find, fields: Document, limit: int, skip: int = 0) -> list[Document]:
         return await _found(self._listed, find, fields, limit, skip=skip)
