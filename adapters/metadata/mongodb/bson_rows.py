@@ -90,7 +90,7 @@ class BsonRows(RawRows):
 
     def to_json(self, shown: JsonObject) -> list[bytes | None]:
         """Return each row as a JSON object, or `None` for a row that must be decoded."""
-        return cast("list[bytes | None]", extension.encode(self._documents, *_program(shown)))
+        return cast("list[bytes | None]", extension.encode(self._documents, *_program(shown, tuple(self._names))))
 
 
 def _stored_name(field: str) -> bytes:
@@ -98,9 +98,12 @@ def _stored_name(field: str) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _program(shown: JsonObject) -> _Program:
-    """Return the names, the members and the end of JSON objects, as the extension reads them."""
-    names = list(dict.fromkeys(_stored_name(each.field) for each in shown.members if each.field is not None))
+def _program(shown: JsonObject, read: tuple[str, ...]) -> _Program:
+    """Return the names that were read, the members and the end of JSON objects, as the extension reads them.
+
+    A document without one of the names is not encoded, because `to_rows` does not accept it, or adds the field.
+    """
+    names = tuple(map(_stored_name, read))
     members, head = [], b"{"
     for member in shown.members:
         head += json.encode(member.key) + b":"
@@ -109,7 +112,7 @@ def _program(shown: JsonObject) -> _Program:
         else:
             members.append(_member(head, names.index(_stored_name(member.field)), member))
             head = b","
-    return tuple(names), tuple(members), head[:-1] + b"}" if shown.members else b"{}"
+    return names, tuple(members), head[:-1] + b"}" if shown.members else b"{}"
 
 
 def _member(head: bytes, name: int, member: Member) -> tuple[Any, ...]:

@@ -142,7 +142,7 @@ static int is_document(Bytes bytes) {
            && bytes.at[bytes.size - 1] == 0;
 }
 
-/* Find the named values of a document. Return 0, or -1 if the document is damaged or has an unsupported type. */
+/* Find the named values of a document: texts are valid UTF-8. Return 0, or -1 if the document is not supported. */
 static int read_document(Bytes document, Names *names, Value *values) {
     if (!is_document(document)) return -1;
     const char *at = document.at + 4, *end = document.at + document.size - 1;
@@ -155,8 +155,8 @@ static int read_document(Bytes document, Names *names, Value *values) {
         Bytes name = {at, zero - at};
         if ((at = read_element(zero + 1, end, type, &value)) == NULL) return -1;
         Py_ssize_t found = find_name(names, element, name);
-        /* The driver checks all texts, and uses the last of several values. */
-        if (found < 0 ? !is_utf8(name) || !is_utf8(value.text) : values[found].type != 0) return -1;
+        /* The driver checks all texts, also those that are not shown, and uses the last of several values. */
+        if (!is_utf8(value.text) || (found < 0 ? !is_utf8(name) : values[found].type != 0)) return -1;
         if (found >= 0) values[found] = value;
     }
     return 0;
@@ -198,9 +198,7 @@ static int put_text(Output *out, Bytes text) {
     while ((next += plain(text.at + next, text.size - next)) < text.size) {
         unsigned char c = at[next];
         if (c >= 0x20 && c != '"' && c != '\\') {
-            Py_ssize_t size = sequence(at + next, text.size - next);
-            if (size == 0) return 0;
-            next += size;
+            next++;
             continue;
         }
         char escape[6] = {'\\', (char)c, '0', '0', 0, 0};
@@ -258,7 +256,6 @@ static int put_instant(Output *out, int64_t at) {
 static int put_base64(Output *out, Bytes prefix, Bytes text) {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     Py_ssize_t size = prefix.size + text.size;
-    if (!is_utf8(text)) return 0;
     if (put_char(out, '"') < 0) return -1;
     for (Py_ssize_t at = 0; at < size; at += 3) {
         unsigned char in[3] = {0};
@@ -307,6 +304,8 @@ static int put_value(Output *out, const Member *member, const Value *value) {
 static int put_object(Output *out, Bytes document, Names *names, Value *values, const Member *members, Py_ssize_t count) {
     out->size = 0;
     if (read_document(document, names, values) < 0) return 0;
+    for (Py_ssize_t i = 0; i < names->count; i++)
+        if (values[i].type == 0) return 0;
     for (Py_ssize_t i = 0; i < count; i++) {
         if (put(out, members[i].head) < 0) return -1;
         int written = put_value(out, &members[i], &values[members[i].name]);
@@ -380,7 +379,7 @@ static PyObject *encode(PyObject *module, PyObject *args) {
 static PyObject *to_object(const Value *value) {
     if (value->type == NULL_VALUE) return Py_NewRef(Py_None);
     if (value->type == INT32 || value->type == INT64) return PyLong_FromLongLong(value->number);
-    if (value->type != STRING || !is_utf8(value->text)) return NULL;
+    if (value->type != STRING) return NULL;
     return PyUnicode_DecodeUTF8(value->text.at, value->text.size, NULL);
 }
 
