@@ -4,7 +4,7 @@ The extension is a separate distribution, which needs a C compiler. Without it, 
 are decoded by the driver. With it, a row that it does not support is decoded, too: `to_rows` is the reference.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final, cast, overload
 
@@ -49,7 +49,7 @@ def documents_of(reply: Any) -> tuple[bytes, ...] | None:
 class BsonRows(RawRows):
     """Documents as bytes. `names` are the fields that were read."""
 
-    def __init__(self, documents: tuple[bytes, ...], names: Sequence[str], options: CodecOptions[Any]) -> None:
+    def __init__(self, documents: tuple[bytes, ...], names: tuple[str, ...], options: CodecOptions[Any]) -> None:
         self._documents = documents
         self._names = names
         self._options = options
@@ -90,7 +90,7 @@ class BsonRows(RawRows):
 
     def to_json(self, shown: JsonObject) -> list[bytes | None]:
         """Return each row as a JSON object, or `None` for a row that must be decoded."""
-        return cast("list[bytes | None]", extension.encode(self._documents, *_program(shown, tuple(self._names))))
+        return cast("list[bytes | None]", extension.encode(self._documents, *_program(shown, self._names)))
 
 
 def _stored_name(field: str) -> bytes:
