@@ -87,7 +87,9 @@ NAMES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
         "uvicorn.protocols.utils:is_ssl",
         *(
             f"uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol.{name}"
-            for name in ("data_received", "handle_text", "handle_bytes", "handle_ping", "handle_cont")
+            for name in (
+                "data_received", "connection_lost", "handle_text", "handle_bytes", "handle_ping", "handle_cont",
+            )
         ),
         "websockets.frames:Frame",
         "websockets.frames:apply_mask",
@@ -256,7 +258,7 @@ def _websocket_protocol() -> Iterator[tuple[str, bool]]:
     from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
     source = inspect.getsource(WebSocketsSansIOProtocol)
-    for name in ("transport", "frames"):
+    for name in ("transport", "frames", "read_paused"):
         yield f"WebSocketsSansIOProtocol.{name}", f"self.{name}" in source
     yield "Server.started", hasattr(uvicorn.Server(uvicorn.Config(lambda *_: None, log_config=None)), "started")
 
