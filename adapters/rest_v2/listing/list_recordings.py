@@ -45,7 +45,7 @@ class ListEndpoint:
         context.accepted_types()
         user_id = context.argument("user_id")
         principal = read_principal(context, self._settings)
-        if not await self._users.is_known(principal, context.account.id, user_id):
+        if not await self._users.is_known(principal, context.account_id, user_id):
             raise bad_identifier(user_id)
         return await self._list(context, user_id)
 
@@ -54,7 +54,7 @@ class ListEndpoint:
         list_query = read_list_query(context.parameters, self._clock.now(), owner)
         request = ListRequest(
             principal=read_principal(context, self._settings),
-            account_id=context.account.id,
+            account_id=context.account_id,
             list_query=list_query,
             filters=read_filters(context.parameters.query),
         )

@@ -4,7 +4,8 @@ The field `imported` of a recording keeps an imported document unchanged, so tha
 old type and value. The other fields of the recording are for search and playback.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import Any, Final
 
 from adapters.rest_v2.gregorian import to_gregorian
@@ -40,7 +41,8 @@ _TEXTS: Final = tuple(
 
 
 _OTHER_TEXTS: Final = tuple(name for name in _TEXTS if name not in {"caller_id_name", "caller_id_number"})
-_OPTIONAL: Final = ("url", "record_sample_rate", "user_metadata")
+_other_texts: Final[Callable[[Mapping[str, Any]], tuple[str | None, ...]]] = itemgetter(*_OTHER_TEXTS)
+_INBOUND: Final = Direction.INBOUND.value
 
 
 class DeletedDocumentError(BadDocumentError):
@@ -104,13 +106,12 @@ def to_v2(row: RecordingRow) -> dict[str, Any]:
 
 def _native(row: RecordingRow) -> dict[str, Any]:
     name = row["name"] or f"{row['id']}.{row['format']}"
-    length = row["duration_ms"]
-    values: Mapping[str, Any] = row
+    length, options = row["duration_ms"], row["options"]
     # In this order: the fields that every document has come first.
     document: dict[str, Any] = {
         "duration": 0 if length is None else length // SECOND,
         "duration_ms": length or 0,
-        "direction": row["direction"] or Direction.INBOUND.value,
+        "direction": row["direction"] or _INBOUND,
         "caller_id_name": row["caller_id_name"] or "",
         "caller_id_number": row["caller_id_number"] or "",
         "id": row["id"],
@@ -126,19 +127,18 @@ def _native(row: RecordingRow) -> dict[str, Any]:
         "start": to_gregorian(row["start"]),
         "call_id": row["call_id"],
         "origin": row["origin"],
-        "url": row["options"]["url"],
-        # Kazoo takes any rate. This is the nearest possible one (`docs/v2_contract.md`, section 6.2).
-        "record_sample_rate": row["options"]["record_sample_rate"],
-        # Kazoo's recorder also writes the id here, and some clients use it for playback.
-        "custom_channel_vars": {**row["custom_channel_vars"], RECORDING_ID: row["id"]},
-        "user_metadata": dict(row["user_metadata"]) or None,
     }
-    for name in _OPTIONAL:
-        if document[name] is None:
-            del document[name]
-    for name in _OTHER_TEXTS:
-        if values[name] is not None:
-            document[name] = values[name]
+    if options["url"] is not None:
+        document["url"] = options["url"]
+    if options["record_sample_rate"] is not None:
+        # Kazoo takes any rate. This is the nearest possible one (`docs/v2_contract.md`, section 6.2).
+        document["record_sample_rate"] = options["record_sample_rate"]
+    # Kazoo's recorder also writes the id here, and some clients use it for playback.
+    document["custom_channel_vars"] = {**row["custom_channel_vars"], RECORDING_ID: row["id"]}
+    if row["user_metadata"]:
+        document["user_metadata"] = dict(row["user_metadata"])
+    texts = zip(_OTHER_TEXTS, _other_texts(row), strict=True)
+    document.update((name, value) for name, value in texts if value is not None)
     return document
 
 

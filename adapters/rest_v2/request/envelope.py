@@ -5,6 +5,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -65,7 +66,12 @@ def trailer(fields: EnvelopeFields, paging: Mapping[str, Any]) -> dict[str, str]
 
 def timestamp(now: Millis) -> str:
     """Return a time as envelopes show it: `2024-03-12T21:24:34Z`."""
-    return f"{datetime.fromtimestamp(now // SECOND, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return _timestamp(now // SECOND)
+
+
+@lru_cache(maxsize=1)
+def _timestamp(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def node_id(name: str) -> str:

@@ -13,6 +13,6 @@ def read_principal(context: RequestContext, settings: V2Settings) -> Principal:
     Only reads use it. An owner's token still deletes and changes only recordings of that owner.
     """
     principal = context.principal
-    if settings.owner_sees_account and context.account.id == principal.account_id:
+    if settings.owner_sees_account and context.account_id == principal.account_id:
         return replace(principal, owner_id=None)
     return principal

@@ -100,7 +100,9 @@ class RequestChecks:
             self._charge(context, COST)
             return
         context.authenticated = await self._sign_in(context)
-        context.found_account = await self._account(context)
+        context.account_id = context.argument("account_id") or context.principal.account_id
+        if not _is_checked(context):
+            context.found_account = await self._account(context)
         self._show_tokens(context)
 
     async def _read(self, context: RequestContext) -> None:
@@ -150,8 +152,7 @@ class RequestChecks:
             return None
 
     async def _account(self, context: RequestContext) -> Account:
-        principal = context.principal
-        account_id = context.argument("account_id") or principal.account_id
+        principal, account_id = context.principal, context.account_id
         if len(account_id) != _ID_LENGTH:
             raise not_account_id(account_id)
         account = await self._accounts.account(account_id) if is_hex_id(account_id) else None
@@ -186,6 +187,12 @@ def _bucket(context: RequestContext) -> tuple[str, str]:
     """Return the key of a request's bucket. All texts that are not account ids share one bucket."""
     account = context.argument("account_id")
     return context.client[:_CLIENT_LENGTH], account if not account or is_hex_id(account) else _NO_ACCOUNT
+
+
+def _is_checked(context: RequestContext) -> bool:
+    """Return true if the account exists and need not be read: the check of a token includes its own account."""
+    is_token = context.credential is not None and context.credential.token is not None
+    return is_token and not context.operation.needs_account and context.account_id == context.principal.account_id
 
 
 def path_of(request: Request) -> str:

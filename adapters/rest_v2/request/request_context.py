@@ -30,6 +30,8 @@ class RequestContext:
     target: Target | None = None
     authenticated: Principal | None = None
     found_account: Account | None = None
+    account_id: str = ""
+    """The id of the account in the path. Without one, of the principal's account."""
 
     @property
     def principal(self) -> Principal:
