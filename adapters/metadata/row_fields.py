@@ -27,10 +27,15 @@ def encode(value: Any) -> str:
 
 
 def decode_column(rows: Sequence[dict[str, Any]], name: str) -> None:
-    """Replace a field's JSON texts by their values, with one decoder call for all rows: a page has hundreds of rows."""
-    texts = ",".join([row[name] or "null" for row in rows])
-    for row, value in zip(rows, decode(f"[{texts}]"), strict=True):
-        row[name] = value
+    """Replace a field's JSON texts by their values, with one decoder call for all rows: a page has hundreds of rows.
+
+    Rows with the same text share its value. Most recordings of a page have the same options, for example.
+    """
+    texts = dict.fromkeys([row[name] for row in rows])
+    joined = ",".join([text or "null" for text in texts])
+    values = dict(zip(texts, decode(f"[{joined}]"), strict=True))
+    for row in rows:
+        row[name] = values[row[name]]
 
 
 @lru_cache(maxsize=256)
