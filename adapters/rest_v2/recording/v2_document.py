@@ -4,8 +4,7 @@ The field `imported` of a recording keeps an imported document unchanged, so tha
 old type and value. The other fields of the recording are for search and playback.
 """
 
-from collections.abc import Callable, Mapping
-from operator import itemgetter
+from collections.abc import Mapping
 from typing import Any, Final
 
 from adapters.rest_v2.gregorian import to_gregorian
@@ -41,7 +40,6 @@ _TEXTS: Final = tuple(
 
 
 _OTHER_TEXTS: Final = tuple(name for name in _TEXTS if name not in {"caller_id_name", "caller_id_number"})
-_other_texts: Final[Callable[[Mapping[str, Any]], tuple[str | None, ...]]] = itemgetter(*_OTHER_TEXTS)
 _INBOUND: Final = Direction.INBOUND.value
 
 
@@ -137,8 +135,8 @@ def _native(row: RecordingRow) -> dict[str, Any]:
     document["custom_channel_vars"] = {**row["custom_channel_vars"], RECORDING_ID: row["id"]}
     if row["user_metadata"]:
         document["user_metadata"] = dict(row["user_metadata"])
-    texts = zip(_OTHER_TEXTS, _other_texts(row), strict=True)
-    document.update((name, value) for name, value in texts if value is not None)
+    values: Mapping[str, Any] = row
+    document |= {name: value for name in _OTHER_TEXTS if (value := values[name]) is not None}
     return document
 
 
