@@ -201,7 +201,7 @@ async def test_an_internal_error_shows_no_details(v2: V2Client, caplog: pytest.L
 
     caplog.set_level(logging.DEBUG)
     async with client_of(v2.installation.app(accounts=Broken())) as client:
-        response = await client.get(v2.recordings, params={"auth_token": v2.token()})
+        response = await client.get(f"{v2.recordings}/unknown", params={"auth_token": v2.token()})
     body = response.json()
     assert (response.status_code, body["error"], body["status"]) == (500, "500", "error")
     assert response.headers["content-type"] == "application/json"
