@@ -64,11 +64,17 @@ class MediaSockets:
     """Serves WebSockets with media streams."""
 
     def __init__(
-        self, recorder: EmbeddedRecorder, clock: Clock, claim: Claim | None = None, client_of: ClientOf = client_of
+        self,
+        recorder: EmbeddedRecorder,
+        clock: Clock,
+        claim: Claim | None = None,
+        client_of: ClientOf = client_of,
+        reads: GatheredReads | None = None,
     ) -> None:
+        """Without `reads`, the event loop reads each stream at once."""
         self.host = StreamHost(recorder, clock, claim)
         self._client_of = client_of
-        self._reads = GatheredReads()
+        self._reads = reads
 
     async def serve(self, websocket: WebSocket, principal: Principal, is_allowed: IsAllowed) -> None:
         """Serve one authenticated connection, from its handshake to its end."""
@@ -93,7 +99,7 @@ class MediaSockets:
 
 
 class _WebSocketConnection:
-    def __init__(self, websocket: WebSocket, stream: AnyStream, reads: GatheredReads) -> None:
+    def __init__(self, websocket: WebSocket, stream: AnyStream, reads: GatheredReads | None) -> None:
         self._receive = websocket.receive
         self._send = websocket.send_text
         self._socket: WebSocketProtocol | None = websocket.scope.get("extensions", {}).get(DIRECT_MESSAGES)
