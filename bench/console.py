@@ -46,6 +46,8 @@ async def fill(folder: Path, rows: int) -> None:
     try:
         await table.store.add_account(Account(TEMPLATE.account_id, "Bench", TEMPLATE.start))
         await table.fill(rows)
+        # The rows were copied in SQL, without the marks of the figures.
+        await table.store.mark_all()
     finally:
         await table.store.close()
 

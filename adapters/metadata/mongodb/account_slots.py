@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from adapters.metadata.account_turns import TURN_SECONDS
@@ -10,10 +10,14 @@ from recordings.model.errors import TooManyQueries
 
 
 class AccountSlots:
-    """Slots for each account. An account without running queries takes no memory."""
+    """Slots for each account. An account without running queries takes no memory.
 
-    def __init__(self, per_account: int, seconds: float = TURN_SECONDS) -> None:
+    A query waits up to `seconds` for its turn. Then `check` raises an error if the others wait for the store, too.
+    """
+
+    def __init__(self, per_account: int, check: Callable[[], Awaitable[object]], seconds: float = TURN_SECONDS) -> None:
         self._per_account = per_account
+        self._check = check
         self._seconds = seconds
         self._semaphores: dict[str, asyncio.Semaphore] = {}
         self._users: Counter[str] = Counter()
@@ -28,6 +32,7 @@ class AccountSlots:
                 async with asyncio.timeout(self._seconds):
                     await semaphore.acquire()
             except TimeoutError as error:
+                await self._check()
                 raise TooManyQueries from error
             try:
                 yield

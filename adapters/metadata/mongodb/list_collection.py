@@ -27,7 +27,7 @@ from adapters.metadata.mongodb.bson_rows import RAW, BsonRows, can_encode, docum
 from adapters.metadata.mongodb.change_clock import ChangeClock
 from adapters.metadata.mongodb.driver import Connection, Document, to_cursor
 from adapters.metadata.mongodb.indexes import RECORDINGS
-from adapters.metadata.mongodb.unavailable import raises_store_unavailable
+from adapters.metadata.mongodb.unavailable import in_time, raises_store_unavailable
 from adapters.metadata.row_fields import fields_to_read
 from adapters.metadata.selections import Selection
 from recordings.model.query import (
@@ -44,6 +44,8 @@ from recordings.model.query import (
 READ_MS: Final = 8_000
 """The maximum time (milliseconds) of one read. All reads are bounded, so only an overloaded server needs so long."""
 
+CHECK_SECONDS: Final = 1.0
+"""How long MongoDB may take to answer when a slow query gets no turn."""
 SLOW_PER_ACCOUNT: Final = 1
 """How many counts, and pages that examine more than their own rows, of one account may run at the same time.
 
@@ -61,7 +63,12 @@ class RecordingLists:
         self._listed = connection.database[RECORDINGS]
         self._listed_final = self._listed.with_options(read_concern=ReadConcern("majority"))
         self._max_examined = max_examined
-        self._slots = AccountSlots(SLOW_PER_ACCOUNT)
+        self._slots = AccountSlots(SLOW_PER_ACCOUNT, self._require_answer)
+
+    async def _require_answer(self) -> None:
+        """Raise `StoreUnavailableError` if MongoDB does not answer at once."""
+        async with in_time(CHECK_SECONDS):
+            await self._listed.database.command("ping")
 
     async def page(self, query: Query, request: PageRequest) -> Page:
         """Return one page of a query."""

@@ -427,9 +427,20 @@ async def test_damaged_documents_do_not_stop_claims(
 
 
 async def test_a_slow_query_that_gets_no_turn_fails() -> None:
-    slots = AccountSlots(1, seconds=0.0)
+    checks: list[Exception] = []
+
+    async def check() -> None:
+        if checks:
+            raise checks.pop()
+
+    slots = AccountSlots(1, check, seconds=0.0)
     async with slots.slot("large"):
         with pytest.raises(TooManyQueries, match="too many slow queries"):
+            async with slots.slot("large"):
+                pass
+        # The query that has the slot waits for a store that does not answer.
+        checks.append(StoreUnavailableError("frozen"))
+        with pytest.raises(StoreUnavailableError):
             async with slots.slot("large"):
                 pass
         async with slots.slot("small"):
