@@ -40,6 +40,7 @@ from adapters.recorders.embedded import (
     ingest_routes,
 )
 from adapters.recorders.embedded import stream_sockets as sockets
+from adapters.recorders.embedded.gathered_reads import GatheredReads
 from adapters.recorders.embedded.live_call import LiveCall
 from adapters.spool import FolderSpool
 from recordings.model.account import Principal, Scope
@@ -48,6 +49,7 @@ from recordings.ports.recorder import Take
 
 ACCOUNT = "a" * 32
 PATH = "/ingest/" + "b" * 32 + "/" + "c" * 64 + "/ws"
+READS = GatheredReads()
 LAGS: list[float] = []
 
 
@@ -127,6 +129,7 @@ async def sink_app(scope: Any, receive: Any, send: Any) -> None:
     await receive()
     await send({"type": "websocket.accept"})
     scope["extensions"][DIRECT_MESSAGES].on_messages = drop_all
+    scope["extensions"][DIRECT_MESSAGES].gathered_reads = READS
     while (message := await receive())["type"] == "websocket.receive":
         drop(message["text"].encode())
 

@@ -9,6 +9,7 @@ import structlog
 
 from adapters.recorders.dialects.stream_events import Audio
 from adapters.recorders.dialects.stream_format import StreamFormat
+from adapters.recorders.embedded.gathered_reads import NOTICED
 from adapters.recorders.embedded.live_call import POLICY_VIOLATION, RESTARTING, LiveCall, StreamEnd, end_of_leg
 from adapters.recorders.embedded.recorder_limits import Limits
 from adapters.recorders.embedded.spool_ports import TrackSpool
@@ -112,14 +113,22 @@ class EmbeddedRecorder:
 
         If it `continues` another stream, that one may still be open. It ends now.
         """
-        live = self._live.get((call.account_id, call.call_id))
-        if live is not None:
+        if (live := self._live.get((call.account_id, call.call_id))) is not None:
             live.is_replaced = continues
-            if live.format != format and self._may_reconnect(live):
-                old_stream = live.close
-                await self.end_call(live, EndCause.DISCONNECTED)
-                old_stream(_REPLACED)
+        live = await self._settled(call.account_id, call.call_id)
+        if live is not None and live.format != format and self._may_reconnect(live):
+            old_stream = live.close
+            await self.end_call(live, EndCause.DISCONNECTED)
+            old_stream(_REPLACED)
         return self.open_call(call, close, format)
+
+    async def _settled(self, account_id: str, call_id: str) -> LiveCall | None:
+        """Return a live call. If its stream seems to be open, wait until this server would have noticed its end."""
+        live = self._live.get((account_id, call_id))
+        if live is not None and not self._may_reconnect(live):
+            await asyncio.sleep(NOTICED)
+            live = self._live.get((account_id, call_id))
+        return live
 
     def _may_reconnect(self, live: LiveCall) -> bool:
         """Return true if another stream of a call may take over now."""
@@ -237,7 +246,7 @@ class EmbeddedRecorder:
 
     async def yield_call(self, account_id: str, call_id: str) -> bool:
         """End a call of this server that came back on another server. Return false if it still sends audio here."""
-        live = self._live.get((account_id, call_id))
+        live = await self._settled(account_id, call_id)
         if live is None:
             return True
         end = StreamEnd(EndCause.DISCONNECTED, POLICY_VIOLATION, "another server continues this call")
@@ -331,6 +340,8 @@ class EmbeddedRecorder:
             await writer.close(sync=False)
             await self._spool.remove(take.recording_id)
             raise TakeRefused(f"the call {take.call_id} has ended")
+        # Audio that has arrived before is not part of the take.
+        live.catch_up()
         opened = live.takes[take.recording_id] = OpenTake(take, writer, live.format)
         self._takes[take.recording_id] = (opened, live)
         return opened
@@ -369,6 +380,9 @@ class EmbeddedRecorder:
 
     def _change(self, recording_id: str, treatment: Treatment, conflicting: Treatment) -> OpenTake:
         take, live = self._takes.get(recording_id, (None, None))
+        if live is not None:
+            # It can end the take.
+            live.catch_up()
         if take is None or live is None or take.timeline is None or take.ending is not None:
             raise TakeRefused(f"no take of {recording_id} is open")
         timeline = take.timeline

@@ -12,6 +12,8 @@ from typing import Final, Protocol
 
 PERIOD: Final = 0.04
 """Seconds between two reads of a connection, and the longest delay of a message: the length of two usual frames."""
+NOTICED: Final = 4 * PERIOD
+"""So many seconds after the end of a connection, this server knows it: after two reads, and a turn of the loop."""
 READ_SIZE: Final = 16_384
 """Maximum number of bytes in one read."""
 AT_ONCE: Final = 50

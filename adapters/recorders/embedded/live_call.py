@@ -109,8 +109,7 @@ class LiveCall:
         return self.bridged if options.record_on_bridge else True
 
     def position(self, now: float) -> int:
-        """Return the current position of the call, in ticks. Audio that has arrived is before it."""
-        self.catch_up()
+        """Return the current position of the call, in ticks: audio that has been read is before it."""
         return self.positions.current(now)
 
     def silent_for(self, now: float) -> float:

@@ -64,17 +64,11 @@ class MediaSockets:
     """Serves WebSockets with media streams."""
 
     def __init__(
-        self,
-        recorder: EmbeddedRecorder,
-        clock: Clock,
-        claim: Claim | None = None,
-        client_of: ClientOf = client_of,
-        reads: GatheredReads | None = None,
+        self, recorder: EmbeddedRecorder, clock: Clock, claim: Claim | None = None, client_of: ClientOf = client_of
     ) -> None:
-        """Without `reads`, the event loop reads each stream at once."""
         self.host = StreamHost(recorder, clock, claim)
         self._client_of = client_of
-        self._reads = reads
+        self._reads = GatheredReads()
 
     async def serve(self, websocket: WebSocket, principal: Principal, is_allowed: IsAllowed) -> None:
         """Serve one authenticated connection, from its handshake to its end."""
@@ -99,7 +93,7 @@ class MediaSockets:
 
 
 class _WebSocketConnection:
-    def __init__(self, websocket: WebSocket, stream: AnyStream, reads: GatheredReads | None) -> None:
+    def __init__(self, websocket: WebSocket, stream: AnyStream, reads: GatheredReads) -> None:
         self._receive = websocket.receive
         self._send = websocket.send_text
         self._socket: WebSocketProtocol | None = websocket.scope.get("extensions", {}).get(DIRECT_MESSAGES)

@@ -28,7 +28,6 @@ from adapters.recorders.embedded import (
     WebSocketProtocol,
     ingest_routes,
 )
-from adapters.recorders.embedded.gathered_reads import GatheredReads
 from adapters.recorders.embedded.stream_signature import TokensOf, no_tokens
 from adapters.spool import FolderSpool
 from recordings.model.account import Account, Principal, Scope
@@ -215,7 +214,7 @@ async def world(
     await store.add_account(Account(ACCOUNT, "one", 0))
     recorder = EmbeddedRecorder(spool=spool, clock=clock, limits=limits)
     receiving = Ingest(store=store, spool=spool, clock=clock, audit=notes.audit, wake=notes, node="node-1")
-    sockets, calls = MediaSockets(recorder, clock, reads=GatheredReads()), AudioSocketCalls()
+    sockets, calls = MediaSockets(recorder, clock), AudioSocketCalls()
     routes = ingest_routes(
         authenticate=accounts,
         uploads=Uploads(ingest=receiving, spool=spool, limits=limits),

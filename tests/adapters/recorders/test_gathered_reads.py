@@ -1,5 +1,6 @@
 """Streams whose messages the kernel gathers until the next common read."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from adapters.recorders.embedded import EmbeddedRecorder, gathered_reads
 from adapters.recorders.embedded.gathered_reads import GatheredReads, Reader
+from recordings.model.events import Begun
 from recordings.model.recording import EndCause
 from tests.adapters.recorders.parts import FRAME, World, ends, take, tone, world
 from tests.adapters.recorders.test_stream_sockets import Client, Streams, written
@@ -66,6 +68,28 @@ async def test_a_take_has_all_audio_that_arrived_before_its_end(
         go_on(added, monkeypatch)
 
 
+async def test_a_take_begins_once_after_the_audio_that_arrived_before_it(
+    here: World, added: list[Reader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathered_reads, "PERIOD", NEVER)
+    async with Streams(here) as client:
+        await gathering(here, client, added)
+        await client.play(tone(5, 600))
+        await here.recorder.start(take(2))
+        opened, _ = here.recorder._takes[take(2).recording_id]
+        timer = opened.timer
+        await client.play(tone(5, 800))
+        await here.recorder.stop(take(2).recording_id)
+        assert here.track(take(2).recording_id) == tone(5, 800)
+        begun = [
+            each for each in here.said if each.recording_id == take(2).recording_id and isinstance(each.event, Begun)
+        ]
+        assert len(begun) == 1
+        assert isinstance(timer, asyncio.TimerHandle)
+        assert timer.cancelled()
+        go_on(added, monkeypatch)
+
+
 async def test_a_mask_begins_after_the_audio_that_arrived_before_it(
     here: World, added: list[Reader], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,3 +143,13 @@ async def test_each_connection_is_read_although_few_are_read_at_once(
             await each.play(tone(20, 600))
         tracks = [partial(here.track, take(number).recording_id) for number in (1, 2, 3)]
         await here.until(lambda: all(track().endswith(tone(20, 600)) for track in tracks))
+
+
+async def test_a_stream_that_comes_back_at_once_continues_its_call(here: World, added: list[Reader]) -> None:
+    async with Streams(here) as client, Streams(here) as again:
+        await gathering(here, client, added)
+        await client.play(tone(5, 600))
+        client.socket.transport.abort()
+        await again.begin()
+        await again.play(tone(5, 800))
+        await here.until(lambda: here.track(take().recording_id).endswith(tone(5, 800)))
