@@ -1,5 +1,6 @@
 """The optional extension writes what the pure path writes, and reads damaged documents without harm."""
 
+import os
 import re
 import struct
 import sys
@@ -49,7 +50,8 @@ PAGE = f"""query($first: Int, $last: Int) {{
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Any:
     if reason := why_not():
-        pytest.skip(reason)
+        # `.ci/run` installs a compiler.
+        (pytest.fail if "CI" in os.environ else pytest.skip)(reason)
     return load_extension(compile_extension(tmp_path_factory.mktemp("bson_json")))
 
 
