@@ -181,7 +181,7 @@ async def test_trap_10_after_a_restart_of_the_switch_takes_are_lost_or_have_thei
     assert isinstance(lost, Lost)
     assert lost.reason is Reason.SWITCH_RESTARTED
     assert not plant.recorder.live_calls()
-    assert plant.files() == 0
+    await until(lambda: _is(plant.files() == 0))
 
 
 async def test_an_uptime_of_49_days_is_no_restart(plant: EslDoublePlant, said: Listener) -> None:
