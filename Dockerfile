@@ -4,6 +4,8 @@ ARG PYTHON=3.13.7-slim-bookworm
 
 FROM python:${PYTHON} AS build
 RUN pip install --no-cache-dir uv==0.13.9
+# A compiler for the optional extension. The final image does not have it.
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 ENV UV_PROJECT_ENVIRONMENT=/opt/recordings UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 # The dependencies have their own layer, because they change less often than the source.
@@ -13,7 +15,8 @@ COPY LICENSE README.md ./
 COPY recordings recordings
 COPY adapters adapters
 COPY graph graph
-RUN uv sync --locked --no-dev --all-extras --no-editable
+RUN uv sync --locked --no-dev --all-extras --no-editable \
+    && uv pip install --no-cache --python /opt/recordings/bin/python ./adapters/metadata/mongodb/bson_json
 
 FROM python:${PYTHON}
 # A fixed id, so that the files of volumes keep their owner in later images.
