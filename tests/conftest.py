@@ -7,7 +7,9 @@ import hypothesis
 import pytest
 import structlog
 
+from adapters.metadata.sqlite import database
 from recordings.model import user
+from tests.support.sqlite_template import create_migrated
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -26,6 +28,9 @@ hypothesis.settings.load_profile("unhurried")
 
 # Hundreds of tests make users. `test_a_guess_is_expensive` proves the real cost, in a process of its own.
 user._COST = 2**4  # type: ignore[misc]
+
+# Thousands of tests open a store in an empty folder.
+database.create = create_migrated
 
 # The default renderer shows all local variables of a traceback with rich. That takes a second for each error.
 _renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)

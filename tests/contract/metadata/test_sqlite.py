@@ -33,9 +33,16 @@ from recordings.ports.recording_store import Claim, StoreUnavailableError, Taken
 from recordings.rules.lifecycle import apply
 from tests.contract.metadata.samples import AUDIO, NOW, full, loaded, put_copies, put_older, recording
 from tests.contract.metadata.test_claims import claim, of_account
+from tests.support.sqlite_template import CREATE_EMPTY
 
 ROOT = Path(__file__).parents[3]
 PERSON = "+4930123456789"
+
+
+@pytest.fixture(autouse=True)
+def _migrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the store migrate its new files, as the product does."""
+    monkeypatch.setattr("adapters.metadata.sqlite.database.create", CREATE_EMPTY)
 
 
 @pytest.fixture
