@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from adapters.metadata.sqlite import database
+from adapters.metadata.sqlite.migrations import migrate
 
 CREATE_EMPTY: Final[Callable[[Path], None]] = database.create
 """The function of the product."""
@@ -43,7 +44,7 @@ def _template() -> tuple[bytes, bytes]:
         CREATE_EMPTY(path)
         # At its end, the last connection copies the write-ahead log to the file.
         with closing(database.connect(path, "rw")) as connection:
-            database.migrate(connection)
+            migrate(connection)
             identity = _identity(*connection.execute("SELECT id, created FROM installation").fetchone())
         content = path.read_bytes()
     assert content.count(identity) == 1
