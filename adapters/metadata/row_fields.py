@@ -1,6 +1,6 @@
 """The fields of a stored row, and the encoding of its free-form fields."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -26,14 +26,18 @@ def encode(value: Any) -> str:
     return _encode(value).decode()
 
 
-def decode_column(rows: Sequence[dict[str, Any]], name: str) -> None:
-    """Replace a field's JSON texts by their values, with one decoder call for all rows: a page has hundreds of rows.
+def decode_texts(texts: Collection[str | None]) -> dict[str | None, Any]:
+    """Return the value of each of these different JSON texts, with one decoder call: a page has hundreds of them.
 
     Rows with the same text share its value. Most recordings of a page have the same options, for example.
     """
-    texts = dict.fromkeys([row[name] for row in rows])
     joined = ",".join([text or "null" for text in texts])
-    values = dict(zip(texts, decode(f"[{joined}]"), strict=True))
+    return dict(zip(texts, decode(f"[{joined}]"), strict=True))
+
+
+def decode_column(rows: Sequence[dict[str, Any]], name: str) -> None:
+    """Replace a field's JSON texts by their values."""
+    values = decode_texts({row[name] for row in rows})
     for row in rows:
         row[name] = values[row[name]]
 

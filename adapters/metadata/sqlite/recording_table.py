@@ -4,7 +4,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import islice, starmap
@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from adapters.metadata.account_turns import MAX_ACCOUNTS, take_turns
 from adapters.metadata.facets import facets_of
 from adapters.metadata.metadata_terms import TERMS, terms_of
-from adapters.metadata.row_fields import decode_column, encode
+from adapters.metadata.row_fields import decode_texts, encode
 from adapters.metadata.selections import FACETS
 from adapters.metadata.sqlite import event_table
 from adapters.metadata.sqlite.migrations import CHANGE_CLOCK, DUE, LEASED, OVERDUE, TABLE, column
@@ -99,25 +99,34 @@ def values_of(recording: Recording) -> list[Any]:
     return [*values, *(value_of(row, name) for name in PARTS), *indexed]
 
 
+Builder = Callable[[Mapping[str | None, Any]], Callable[..., dict[str, Any]]]
+
+
 @lru_cache(maxsize=256)
-def _builder(names: tuple[str, ...]) -> Callable[..., dict[str, Any]]:
+def _builder(names: tuple[str, ...]) -> tuple[Builder, tuple[int, ...]]:
+    """Return a function that takes the values of JSON texts and returns a function that makes a row of columns.
+
+    With it, return the places of the JSON columns.
+    """
     # Generates one function for each set of fields, as `namedtuple` generates its classes. A dict display costs 60 % of
     # `dict(zip(...))`, and building the dicts is the largest cost of a page outside SQLite.
     if not set(names) <= set(FIELDS):
         raise ValueError("only the names of row fields may become code")
-    values = [f"v{place}" for place in range(len(names))]
+    places = tuple(place for place, name in enumerate(names) if name in _JSON)
+    columns = [f"v{place}" for place in range(len(names))]
+    values = [f"decoded[{column}]" if place in places else column for place, column in enumerate(columns)]
     items = ", ".join(f"{name!r}: {value}" for name, value in zip(names, values, strict=True))
-    build: Callable[..., dict[str, Any]] = eval(f"lambda {', '.join(values)}: {{{items}}}")  # noqa: S307 - built from checked field names
-    return build
+    build: Builder = eval(f"lambda decoded: lambda {', '.join(columns)}: {{{items}}}")  # noqa: S307 - built from checked field names
+    return build, places
 
 
 def read(cursor: Iterable[tuple[Any, ...]], names: Sequence[str]) -> list[RecordingRow]:
     """Return all rows of a cursor as dicts, with JSON columns decoded."""
+    build, places = _builder(tuple(names))
     # `list` reads all tuples from SQLite before any dict is built: alternating between the two is slower.
-    rows = list(starmap(_builder(tuple(names)), list(cursor)))
-    for name in _JSON.intersection(names):
-        decode_column(rows, name)
-    return cast("list[RecordingRow]", rows)
+    found = list(cursor)
+    decoded = decode_texts({values[place] for place in places for values in found})
+    return cast("list[RecordingRow]", list(starmap(build(decoded), found)))
 
 
 def _recordings(cursor: Iterable[tuple[Any, ...]]) -> list[Recording]:
