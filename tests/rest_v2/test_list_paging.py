@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -89,6 +90,31 @@ async def test_the_states_that_are_listed(v2: V2Client) -> None:
         hidden = await v2.add(state=state, trashed_from=State.STORED)
         assert (await v2.get(f"{v2.recordings}/{hidden.id}")).status_code == 404
     assert await v2.ids() == [each.id for each in shown]
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [(), range(3, 40, 7), range(0, 40, 2), sorted({*range(40)} - {5, 14, 23}), range(30), range(10, 40), range(40)],
+    ids=["none", "few", "half", "most", "first", "last", "all"],
+)
+async def test_discarded_recordings_leave_no_gap_in_a_page(v2: V2Client, hidden: Collection[int]) -> None:
+    shown = []
+    for at in range(40):
+        made = await v2.add(at=at, audio=None, state=State.DISCARDED if at in hidden else State.LOST)
+        shown += [] if at in hidden else [made.id]
+    for params in ({"paginate": "false"}, {"page_size": "40"}, {"paginate": "false", "has_key": "id"}):
+        assert await v2.ids(**params) == shown
+    for size in (1, 4, 13):
+        seen: list[str] = []
+        page: dict[str, Any] = {"created_to": v2.now, "page_size": size}
+        while True:
+            body = (await v2.get(**page)).json()
+            seen += [item["id"] for item in body["data"]]
+            if "next_start_key" not in body:
+                break
+            assert body["page_size"] == size
+            page["start_key"] = body["next_start_key"]
+        assert seen == shown
 
 
 async def test_the_list_of_a_user(v2: V2Client) -> None:

@@ -1,12 +1,12 @@
 """Reads the matching recordings of a list in chunks, with limited memory."""
 
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from adapters.rest_v2.listing.list_filters import Filters
 from adapters.rest_v2.listing.list_query import ListQuery
-from adapters.rest_v2.recording.visibility import FIELDS, IS_SHOWN, STATES, filter_document, list_item
+from adapters.rest_v2.recording.visibility import FIELDS, IS_SHOWN, ITEM_FIELDS, STATES, filter_document
 from recordings.model.account import Principal
 from recordings.model.errors import QueryTooBroad
 from recordings.model.fields import RecordingRow
@@ -25,17 +25,19 @@ from recordings.model.query import (
 )
 from recordings.use_cases.recordings import Recordings
 
-Documents = list[dict[str, Any]]
+Documents = list[Any]
+"""The items of a list: documents, or objects with the same JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListRequest:
-    """A list: its principal, its account, its query and its filters."""
+    """A list: its principal, its account, its query and its filters. `item` makes a row an item."""
 
     principal: Principal
     account_id: str
     list_query: ListQuery
     filters: Filters
+    item: Callable[[RecordingRow], Any]
 
     @property
     def store_query(self) -> Query:
@@ -48,13 +50,10 @@ class ListRequest:
             account_id=self.account_id, owner_id=self.list_query.owner, where=where, order=self.list_query.order
         )
 
-    def item(self, row: RecordingRow) -> dict[str, Any] | None:
-        """Return a row as an item, or `None` if v2 does not show it, or if the filters exclude it."""
-        if row["state"] not in STATES:
-            return None
-        if self.filters.checks and not self.filters.matches(filter_document(row, self.principal)):
-            return None
-        return list_item(row, self.principal)
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields of a row that an item and the filters need."""
+        return FIELDS if self.filters.checks else ITEM_FIELDS
 
 
 class ListReader:
@@ -68,6 +67,8 @@ class ListReader:
         self.is_complete = False
         """Whether no chunk follows."""
         self._has_index = True
+        self._hidden = 0
+        """How many rows were read that v2 does not show."""
 
     async def chunks(self) -> AsyncGenerator[Documents]:
         """Yield the matches until the page is full or no more exist. A chunk may be empty."""
@@ -98,8 +99,11 @@ class ListReader:
         return (await self._recordings.count(request.principal, query, limit)).number
 
     async def _page(self, after: Position | None) -> Page:
-        page_request = PageRequest(limit=self._limit(), after=after, fields=FIELDS)
-        if self._has_index:
+        page_request = PageRequest(limit=self._limit(), after=after, fields=self._request.fields)
+        # To select the states, the store looks for the end of a bounded walk first. Few rows have another state, so
+        # they are usually left out here.
+        tests_states = bool(self._request.filters.conditions) or self._hidden > self.count
+        if self._has_index and tests_states:
             try:
                 return await self._recordings.page(self._request.principal, self._request.store_query, page_request)
             except QueryTooBroad:
@@ -113,8 +117,8 @@ class ListReader:
         if page_size is None or self._request.filters.checks:
             # It is unknown how many rows the filters exclude.
             return MAX_PAGE
-        # One row more than the page needs: the next page begins with it.
-        return min(MAX_PAGE, page_size - self.count + 1)
+        # One row more than the page needs: the next page begins with it. Twice as many if some are not shown.
+        return min(MAX_PAGE, (page_size - self.count + 1) * (2 if self._hidden else 1))
 
     async def _rows_of(self, ids: Collection[str]) -> list[RecordingRow]:
         """Return the rows with these ids that the list has, in its order. A look-up is faster than a search."""
@@ -130,14 +134,18 @@ class ListReader:
         return [row for row in rows if (sort_key(order, row) < start) is order.descending]
 
     def _take(self, rows: Sequence[RecordingRow]) -> Documents:
-        page_size = self._request.list_query.page_size
+        request = self._request
+        filters, item = request.filters, request.item
+        room = None if request.list_query.page_size is None else request.list_query.page_size - self.count
         taken: Documents = []
         for row in rows:
-            item = self._request.item(row)
-            if item is None:
-                continue
-            if page_size is not None and self.count + len(taken) >= page_size:
-                self.next_key = self._request.list_query.key_of(row)
+            if row["state"] not in STATES:
+                self._hidden += 1
+            elif filters.checks and not filters.matches(filter_document(row, request.principal)):
+                pass
+            elif len(taken) == room:
+                self.next_key = request.list_query.key_of(row)
                 break
-            taken.append(item)
+            else:
+                taken.append(item(row))
         return taken

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +14,8 @@ from adapters.rest_v2.listing.csv_table import CsvTable, file_name
 from adapters.rest_v2.listing.list_filters import read_filters
 from adapters.rest_v2.listing.list_query import ListQuery, read_list_query
 from adapters.rest_v2.listing.list_reader import Documents, ListReader, ListRequest
+from adapters.rest_v2.recording.json_item import json_items
+from adapters.rest_v2.recording.visibility import list_item
 from adapters.rest_v2.request.envelope import success, to_json, trailer
 from adapters.rest_v2.request.read_principal import read_principal
 from adapters.rest_v2.request.request_context import JSON_TYPE, RequestContext
@@ -52,11 +55,13 @@ class ListEndpoint:
     async def _list(self, context: RequestContext, owner: str | None) -> Response:
         kind = context.accepted_types()[0].kind
         list_query = read_list_query(context.parameters, self._clock.now(), owner)
+        principal = read_principal(context, self._settings)
         request = ListRequest(
-            principal=read_principal(context, self._settings),
+            principal=principal,
             account_id=context.account_id,
             list_query=list_query,
             filters=read_filters(context.parameters.query),
+            item=partial(list_item, reader=principal) if kind is Kind.CSV else json_items(principal),
         )
         reader = ListReader(self._recordings, request)
         chunks = reader.chunks()
@@ -110,7 +115,7 @@ def _buffered(context: RequestContext, list_query: ListQuery, reader: ListReader
     revision = hashlib.md5(body, usedforsecurity=False).hexdigest()
     # The revision is the digest of the body without it, so it is appended as the last key.
     headers = {"etag": f'"{revision}"'}
-    whole = body[:-1] + b',"revision":' + to_json(revision) + b"}"
+    whole = b"".join((memoryview(body)[:-1], b',"revision":', to_json(revision), b"}"))
     return Response(_indented(whole) if context.pretty else whole, 200, headers, JSON_TYPE)
 
 

@@ -38,9 +38,9 @@ _TEXTS: Final = tuple(
 )
 """Text fields with the same name in both."""
 
-
-_OTHER_TEXTS: Final = tuple(name for name in _TEXTS if name not in {"caller_id_name", "caller_id_number"})
-_INBOUND: Final = Direction.INBOUND.value
+OTHER_TEXTS: Final = tuple(name for name in _TEXTS if name not in {"caller_id_name", "caller_id_number"})
+"""Those of them that a document has only if the recording has them."""
+INBOUND: Final = Direction.INBOUND.value
 
 
 class DeletedDocumentError(BadDocumentError):
@@ -109,7 +109,7 @@ def _native(row: RecordingRow) -> dict[str, Any]:
     document: dict[str, Any] = {
         "duration": 0 if length is None else length // SECOND,
         "duration_ms": length or 0,
-        "direction": row["direction"] or _INBOUND,
+        "direction": row["direction"] or INBOUND,
         "caller_id_name": row["caller_id_name"] or "",
         "caller_id_number": row["caller_id_number"] or "",
         "id": row["id"],
@@ -136,7 +136,7 @@ def _native(row: RecordingRow) -> dict[str, Any]:
     if row["user_metadata"]:
         document["user_metadata"] = dict(row["user_metadata"])
     values: Mapping[str, Any] = row
-    document |= {name: value for name in _OTHER_TEXTS if (value := values[name]) is not None}
+    document |= {name: value for name in OTHER_TEXTS if (value := values[name]) is not None}
     return document
 
 

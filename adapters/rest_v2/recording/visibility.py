@@ -17,10 +17,12 @@ from recordings.model.recording import Shelf, State
 STATES: Final = (State.FINALIZING, State.STORED, State.FAILED, State.LOST)
 """A v2 client sees a recording only after its call, unless the recording was discarded or deleted."""
 IS_SHOWN: Final = In("state", tuple(state.value for state in STATES))
-FIELDS: Final = frozenset(name for name, field in fields.FIELDS.items() if field.v2) | {
-    "account_id", "state", "shelf", "options", "media", "imported", "revision",
+ITEM_FIELDS: Final = frozenset(name for name, field in fields.FIELDS.items() if field.v2) - {"modified"} | {
+    "state", "options", "media", "imported",
 }  # fmt: skip
-"""The fields of a row that a document needs."""
+"""The fields of a row that an item of a list needs."""
+FIELDS: Final = ITEM_FIELDS | {"account_id", "shelf", "modified", "revision"}
+"""The fields of a row that the checks, the filters and the revision of a document need, too."""
 
 
 def is_shown(row: RecordingRow, account_id: str, owner_id: str | None = None) -> bool:
