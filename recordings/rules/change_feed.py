@@ -5,7 +5,7 @@ the end, so the mirror gets it once more, with its latest values.
 
 - Rows at or after the store's watermark are not shown yet: a slow write could still put a row before them.
 - An upload is not shown before it is complete: until then its sender may withdraw it, and then it is gone without a
-  trace.
+  trace. An import is complete when it is inserted.
 - A tombstone matches every filter. It has lost its values, and the mirror must learn that the recording is gone.
 """
 
@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 from recordings.model.fields import FIELDS, FieldType, RecordingRow
 from recordings.model.instants import Millis
 from recordings.model.query import And, Condition, Equal, In, Not, Or, OrderField, Query, Range
-from recordings.model.recording import Shelf, State
+from recordings.model.recording import IN_PROGRESS, Shelf, State
 
 _CHANGED: Final = OrderField.MODIFIED.value
 _TOMBSTONE: Final = Equal("state", State.PURGED.value)
@@ -53,7 +53,7 @@ def final_changes(query: Query, watermark: Millis) -> Query:
 
 def is_change(row: RecordingRow) -> bool:
     """Return false for an upload that is not complete. The row needs `CHECKED`."""
-    return row["revision"] > 0 or row["source_key"] is None
+    return row["revision"] > 0 or row["source_key"] is None or row["state"] not in IN_PROGRESS
 
 
 def shown(row: RecordingRow) -> RecordingRow:

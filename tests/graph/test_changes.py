@@ -106,6 +106,12 @@ async def test_an_upload_is_a_change_when_it_is_complete(api: Api) -> None:
     assert ids((await changes(api))[0]) == [upload.id]
 
 
+@pytest.mark.parametrize("state", [State.LOST, State.FINALIZING])
+async def test_an_import_is_a_change_at_once_also_without_audio(api: Api, state: State) -> None:
+    imported = await api.keep(state=state, source_key="v2:202611-1", imported={"name": "a"}, media=None)
+    assert ids((await changes(api))[0]) == [imported.id]
+
+
 async def test_a_caller_with_an_owner_gets_its_own_changes_and_tombstones(api: Api) -> None:
     await api.keep(owner_id="bob")
     own = await api.keep(owner_id="ada", state=State.PURGED, media=None)
