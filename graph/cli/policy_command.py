@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -97,15 +97,19 @@ def set_(account_id: str, scope: str, identity: str | None, options: Mapping[str
     if lock is None and (given["numbers"] or given["exceptions"]):
         raise click.UsageError("--number and --except need --lock")
     locks = (Lock(lock, None, None, given["numbers"], given["exceptions"]),) if lock else ()
-    change = PolicyChange(
-        scope=_value(PolicyScope, scope),
-        id=identity,
+    scope_and_id = PolicyChange(scope=_value(PolicyScope, scope), id=identity)
+    change = replace(
+        scope_and_id,
         cells=_cells(given["on"], given["off"], given["settings"], clear=given["clear"]),
         fill=_value(Fill, given["fill"]),
         locks=locks if locks or given["no_locks"] else None,
         consent=_value(ConsentNeed, given["consent"]),
         duplicates=_value(Duplicates, given["duplicates"]),
     )
+    if change == scope_and_id:
+        raise click.UsageError(
+            "nothing to change: give --on, --off, --clear, --fill, --lock, --no-locks, --consent or --duplicates"
+        )
     _set(options, account_id, change)
 
 
@@ -142,6 +146,8 @@ def _cells(
     """Return the policy that the options describe; `None` if they describe none."""
     if settings and not on:
         raise click.UsageError("--option needs --on")
+    if both := set(on) & set(off):
+        raise click.UsageError(f"a cell can be in --on or in --off, not in both: {', '.join(sorted(both))}")
     cells: dict[str, dict[str, Any]] = {}
     chosen = dict(_setting(text) for text in settings)
     for enabled, texts in ((True, on), (False, off)):

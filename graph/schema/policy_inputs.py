@@ -21,6 +21,7 @@ from graph.schema.enums import (
     SampleRate,
 )
 from graph.schema.partial_input import PartialInput
+from recordings.model.errors import InvalidInput
 from recordings.model.recording_policy import Lock, PolicyCall
 from recordings.use_cases.policies import PolicyChange
 
@@ -109,12 +110,18 @@ class SetRecordingPolicyInput(PartialInput):
     )
 
     def change(self) -> PolicyChange:
-        """Return the change for the use case."""
+        """Return the change for the use case. `InvalidInput` if two cells are the same one."""
         cells: dict[str, dict[str, Any]] | None = None
         if self.cells is not None:
             cells = {}
-            for cell in self.cells:
-                cells.setdefault(str(cell.direction.value), {})[str(cell.network.value)] = cell.settings()
+            for number, cell in enumerate(self.cells):
+                direction, network = str(cell.direction.value), str(cell.network.value)
+                networks = cells.setdefault(direction, {})
+                if network in networks:
+                    allowed = "the only item with its direction and network"
+                    given = f"{direction}.{network}"
+                    raise InvalidInput.of(("cells", str(number)), "uniqueItems", given, allowed)
+                networks[network] = cell.settings()
         return PolicyChange(
             scope=self.scope,
             id=self.id,

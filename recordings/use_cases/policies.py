@@ -47,7 +47,7 @@ MAX_DOCUMENTS: Final = 10_000
 class PolicyChange:
     """A change of the policy of a scope. `None` means no change.
 
-    - `id`: the user or the device; not used for the account's policies.
+    - `id`: the user or the device. `None`, or the id of the account, for the account's policies.
     - `cells`: the new `call_recording` of the scope. An empty one removes it.
     - `locks`, `consent`, `duplicates`: only for an account's policies.
     - `revision`: the revision that the document must have.
@@ -246,7 +246,7 @@ class Policies:
     ) -> PolicyDocument:
         """Return a document that the principal may access. `is_new`: a device need not exist."""
         account_id = await self._authorized.account_id(principal, account_id)
-        identity = account_id if kind is DocumentKind.ACCOUNT else _checked_id(identity)
+        identity = _account_document_id(identity, account_id) if kind is DocumentKind.ACCOUNT else _checked_id(identity)
         if kind is DocumentKind.USER and principal.owner_id not in {None, identity}:
             raise _not_found(kind, identity)
         found = await self._store.policy_documents(account_id, [(kind, identity)])
@@ -320,6 +320,14 @@ def _checked_id(identity: str | None) -> str:
     if identity is None or not 0 < len(identity) <= MAX_ID or not identity.isprintable() or not is_storable(identity):
         raise InvalidInput.of(("id",), "maxLength", identity, f"1 to {MAX_ID} printable characters")
     return identity
+
+
+def _account_document_id(identity: str | None, account_id: str) -> str:
+    # A client that means another account would otherwise change the policy of its own one.
+    if identity not in {None, account_id}:
+        allowed = "left out for a policy of the whole account, or be the id of the account"
+        raise InvalidInput.of(("id",), "additionalProperties", identity, allowed)
+    return account_id
 
 
 def _not_found(kind: DocumentKind, identity: str) -> NotFound:

@@ -55,6 +55,10 @@ def test_locks_are_set_and_removed(cli: CommandLine, account: str) -> None:
 def test_usage_errors_name_the_option(cli: CommandLine, account: str) -> None:
     for words, message in (
         (["--on", "inbound"], "a cell must be"),
+        ([], "nothing to change: give --on"),
+        (["--scope", "user", "--id", "ada"], "nothing to change: give --on"),
+        (["--on", "any.any", "--off", "any.any"], "in --on or in --off, not in both: any.any"),
+        (["--id", "ada", "--on", "any.any"], "id must be left out for a policy of the whole account"),
         (["--on", "any.any", "--option", "colour=red"], "--option must be NAME=VALUE"),
         (["--option", "format=mp3"], "--option needs --on"),
         (["--number", "112"], "--number and --except need --lock"),

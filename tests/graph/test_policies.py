@@ -60,6 +60,29 @@ async def put(api: Api, caller: str = "root", **input: Any) -> dict[str, Any]:
     return payload
 
 
+@pytest.mark.parametrize("scope", ["ACCOUNT", "ENDPOINT_DEFAULT"])
+async def test_an_id_never_selects_a_policy_of_the_whole_account(api: Api, scope: str) -> None:
+    on = [{"decision": "RECORD"}]
+    assert (await put(api, scope=scope, id=ACCOUNT, accountId=ACCOUNT, cells=on))["errors"] == []
+    for identity in ("ada", CHILD, ""):
+        (error,) = (await put(api, scope=scope, id=identity, accountId=ACCOUNT, cells=[]))["errors"]
+        assert (error["code"], error["path"]) == ("INVALID_INPUT", ["input", "id"])
+        assert error["message"].startswith("id must be left out for a policy of the whole account")
+        refused = await api.refused(GET, "root", scope=scope, id=identity, account=ACCOUNT)
+        assert refused["extensions"]["code"] == "INVALID_INPUT"
+    (found,) = (await api.ask(GET, "root", scope=scope, account=ACCOUNT)).values()
+    assert [cell["decision"] for cell in found["cells"]] == ["RECORD"]
+
+
+async def test_two_settings_of_the_same_cell_are_refused(api: Api) -> None:
+    cells = [{"decision": "RECORD"}, {"direction": "ANY", "network": "ANY", "decision": "DO_NOT_RECORD"}]
+    payload = await put(api, scope="USER", id="ada", cells=cells)
+    assert payload["policy"] is None
+    (error,) = payload["errors"]
+    assert (error["code"], error["path"]) == ("INVALID_INPUT", ["input", "cells", "1"])
+    assert error["message"] == "cells.1 must be the only item with its direction and network, not 'any.any'"
+
+
 async def test_a_policy_is_set_and_read_as_the_document_of_v2(api: Api) -> None:
     cells = [
         {
