@@ -6,10 +6,13 @@ from typing import Final
 
 from recordings.model.errors import InvalidInput
 from recordings.model.instants import DAY, Millis
+from recordings.model.query import is_storable
 from recordings.model.recording import Recording
 
 MAX_DAYS: Final = 36_500
 MAX_RULES: Final = 100
+MAX_LABEL: Final = 128
+"""Maximum characters of a label, as in `recordings.model.options`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,13 @@ def retention_end(rules: Sequence[Retention], label: str | None, start: Millis) 
     by_label = {rule.label: rule.days for rule in rules}
     days = by_label.get(label, by_label.get(None))
     return None if days is None else start + days * DAY
+
+
+def check_label(label: str | None) -> None:
+    """Raise `InvalidInput` if no recording can have this label. Its rule would never apply."""
+    if label is not None and not (0 < len(label) <= MAX_LABEL and is_storable(label)):
+        allowed = f"a label of 1 to {MAX_LABEL} characters, or left out for all labels without a rule"
+        raise InvalidInput.of(("label",), "maxLength", label, allowed)
 
 
 def check_rules(rules: Sequence[Retention]) -> tuple[Retention, ...]:

@@ -23,7 +23,7 @@ from recordings.model.query import MAX_PAGE, UNLIMITED, Order, OrderField, PageR
 from recordings.model.quota import MAX_QUOTA, Quota, QuotaKind
 from recordings.model.realm import check_realm
 from recordings.model.recording import IN_PROGRESS, Shelf, State
-from recordings.model.retention import Retention, check_rules, delete_at, retention_end
+from recordings.model.retention import Retention, check_label, check_rules, delete_at, retention_end
 from recordings.model.retention_run import RetentionRun
 from recordings.ports.account_stores import RealmTaken
 from recordings.ports.audit import Audit
@@ -151,9 +151,10 @@ class AccountSettings:
 
         Raises:
             Conflict: a recording kept changing. The recordings before it are done; set the rule again.
-            InvalidInput: the number of days is not allowed, or there are too many rules.
+            InvalidInput: the label or the number of days is not allowed, or there are too many rules.
             NotFound: there is no such account.
         """
+        check_label(rule.label)
         account = await self._account(account_id)
         others = [found for found in account.retention if found.label != rule.label]
         return await self._apply(account, check_rules([*others, rule]), dry_run, progress, in_background)

@@ -72,7 +72,7 @@ class Administration:
         """Set the rule for a label, and return all rules. It deletes recordings, so it needs the scope DELETE, too.
 
         Raises:
-            InvalidInput: the number of days is not allowed, or there are too many rules.
+            InvalidInput: the label or the number of days is not allowed, or there are too many rules.
         """
         account_id = await self._checked(principal, account_id, AuditAction.RETENTION, (Scope.DELETE,))
         await self._settings(principal).set_rule(account_id, rule, in_background=True)

@@ -196,6 +196,13 @@ async def test_clearing_a_rule_keeps_the_other_rules(installation: Installation,
         await settings.clear_rule(ACCOUNT, "Order")
 
 
+@pytest.mark.parametrize("label", ["", "x" * 129, "a\0", "\udcff"])
+async def test_a_rule_for_a_label_that_no_recording_can_have_is_refused(settings: AccountSettings, label: str) -> None:
+    with pytest.raises(InvalidInput, match="label must be a label of 1 to 128 characters"):
+        await settings.set_rule(ACCOUNT, Retention(5, label))
+    assert await settings.rules(ACCOUNT) == ()
+
+
 @pytest.mark.parametrize("days", [0, MAX_DAYS + 1])
 async def test_an_invalid_rule_is_refused_and_changes_nothing(
     installation: Installation, settings: AccountSettings, days: int
