@@ -11,6 +11,7 @@ JSON: Final = "application/json"
 RESPONSE: Final = "application/graphql-response+json"
 EVENT_STREAM: Final = "text/event-stream"
 MULTIPART: Final = "multipart/mixed"
+_IDENTITY: Final = "identity"
 _SAFE_HEADERS: Final = (
     "authorization", "x-auth-token", "x-requested-with", "apollo-require-preflight", "graphql-require-preflight",
 )  # fmt: skip
@@ -71,13 +72,22 @@ def _allows_utf8(media: MediaRange) -> bool:
     return all(charset in {"utf-8", "utf8"} for charset in media.values("charset"))
 
 
-@lru_cache(maxsize=256)
-def check_content_type(content_type: str | None) -> None:
-    """Check that a body is JSON in UTF-8. A web page of another site cannot send JSON without a CORS preflight request.
+def check_body_headers(headers: Mapping[str, str]) -> None:
+    """Check that a body is JSON in UTF-8, and not compressed.
 
     Raises:
-        HttpError: The body has another type.
+        HttpError: The body has another type, or a content coding.
     """
+    _check_content_type(headers.get("content-type"))
+    coding = headers.get("content-encoding", _IDENTITY)
+    if coding.lower() != _IDENTITY:
+        message = f"the body has the content coding {coding[:64]!r}: send it without one"
+        raise HttpError(415, "UNSUPPORTED_MEDIA_TYPE", message, {"accept-encoding": _IDENTITY})
+
+
+@lru_cache(maxsize=256)
+def _check_content_type(content_type: str | None) -> None:
+    # A web page of another site cannot send JSON without a CORS preflight request.
     media = parse_media_type(content_type or "")
     if media.name != JSON or not _allows_utf8(media):
         message = f"the content type must be {JSON} in UTF-8"

@@ -19,7 +19,7 @@ from adapters.http.error_body import RETRY
 from graph.execution.content_negotiation import (
     JSON,
     RESPONSE,
-    check_content_type,
+    check_body_headers,
     check_forgery,
     response_type,
     stream_type,
@@ -171,7 +171,7 @@ def check_method(request: Request) -> None:
         HttpError: The request is refused.
     """
     if request.method == "POST":
-        check_content_type(request.headers.get("content-type"))
+        check_body_headers(request.headers)
     elif request.method == "GET":
         check_forgery(request.headers)
     else:

@@ -21,7 +21,7 @@ from adapters.http.error_body import RETRY
 from graph.execution.content_negotiation import (
     EVENT_STREAM,
     JSON,
-    check_content_type,
+    check_body_headers,
     check_forgery,
     response_type,
     stream_type,
@@ -131,7 +131,7 @@ class HttpStreams:
         if request.method == "GET":
             check_forgery(request.headers)
             return from_url(request.scope["query_string"])
-        check_content_type(request.headers.get("content-type"))
+        check_body_headers(request.headers)
         params = from_body(await read_body(request, receive, self._max_body))
         assert isinstance(params, RequestParams)  # noqa: S101 - there are no batches here
         return params

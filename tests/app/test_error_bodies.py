@@ -292,6 +292,8 @@ async def test_graphql_keeps_its_own_form_with_the_request_id(site: Site) -> Non
     assert await site.graphql(content=query, headers={"accept": "text/html", **json_only}) == (406, "NOT_ACCEPTABLE")
     assert await site.graphql(content=b"x" * 3_000_000) == (413, "PAYLOAD_TOO_LARGE")
     assert await site.graphql(content=query, headers={"content-type": "text/plain"}) == (415, "UNSUPPORTED_MEDIA_TYPE")
+    gzipped = {"content-encoding": "gzip", **json_only}
+    assert await site.graphql(content=query, headers=gzipped) == (415, "UNSUPPORTED_MEDIA_TYPE")
     for make, status, code in (ERRORS["metadata store"], ERRORS["fault"]):
         with raising(site.services.store, make(), *READS):
             api_key = {**json_only, "X-Auth-Token": "a" * 64}

@@ -1,6 +1,7 @@
 """More rules of tokens and envelopes (`docs/v2_contract.md`, sections 4 and 5)."""
 
 import base64
+import gzip
 import json
 from typing import Any
 
@@ -142,3 +143,29 @@ async def test_responses_without_a_body(v2: V2Client, status: int) -> None:
     assert (response.status_code, response.content) == (status, b"")
     assert response.headers["x-request-id"]
     assert "content-type" not in response.headers
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "GZIP", "identity, gzip"])
+async def test_a_compressed_body_is_415_and_changes_nothing(v2: V2Client, coding: str) -> None:
+    made = await v2.add()
+    content = gzip.compress(b'{"data": {"user_metadata": {"a": 1}}}')
+    path, headers = f"{v2.recordings}/{made.id}", {"Content-Encoding": coding, "Content-Type": "application/json"}
+    response = await v2.send("PATCH", path, headers=headers, content=content)
+    assert (response.status_code, response.content, response.headers["accept-encoding"]) == (415, b"", "identity")
+    assert "user_metadata" not in (await v2.get(path)).json()["data"]
+    assert (await v2.send("GET", path, headers={"Content-Encoding": "gzip"})).status_code == 200
+    plain = {"Content-Encoding": "identity"}
+    body = {"data": {"user_metadata": {"a": 1}}}
+    assert (await v2.send("PATCH", path, headers=plain, json=body)).status_code == 200
+
+
+@pytest.mark.parametrize("value", [5, "x", None, True])
+async def test_data_of_a_wrong_type_is_shown(v2: V2Client, value: Any) -> None:
+    made = await v2.add()
+    for path, body, name in (
+        (f"{v2.recordings}/{made.id}", {"data": value}, "data"),
+        (f"{v2.recordings}/{made.id}", {"data": {"user_metadata": value}}, "user_metadata"),
+    ):
+        response = await v2.send("PATCH", path, json=body)
+        assert response.status_code == 400
+        assert response.json()["data"][name]["type"]["value"] == value

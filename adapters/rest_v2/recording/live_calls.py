@@ -90,7 +90,7 @@ def read_metaflow(data: Mapping[str, Any], envelope_action: Any) -> tuple[str, M
         raise not_in_enum("module", (MODULE,), flow["module"])
     params = flow.get("data", {})
     if not isinstance(params, Mapping):
-        raise wrong_type("data", "object", None)
+        raise wrong_type("data", "object", params)
     action = params.get("action", "start")
     if action not in ACTIONS:
         raise not_in_enum("data.action", ACTIONS, action)

@@ -172,5 +172,5 @@ def _changes(data: Any) -> dict[str, Any]:
         raise required("user_metadata")
     changes = data["user_metadata"]
     if not isinstance(changes, dict):
-        raise wrong_type("user_metadata", "object", None)
+        raise wrong_type("user_metadata", "object", changes)
     return changes

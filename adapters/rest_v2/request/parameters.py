@@ -52,7 +52,7 @@ class Parameters:
         if "data" not in self.envelope:
             raise required("data")
         if not isinstance(self.envelope["data"], Mapping):
-            raise wrong_type("data", "object", None)
+            raise wrong_type("data", "object", self.envelope["data"])
         return self.data
 
 
@@ -88,7 +88,7 @@ def read_body(body: bytes, content_type: str) -> Mapping[str, Any]:
         raise _bad_json(text, 0)
     found = {name.lower(): value for name, value in envelope.items()}
     if not isinstance(found.get("data", {}), Mapping | list):
-        raise wrong_type("data", "object, array", None)
+        raise wrong_type("data", "object, array", found["data"])
     return found
 
 

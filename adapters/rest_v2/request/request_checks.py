@@ -45,6 +45,7 @@ from recordings.ports.audit import Audit
 from recordings.ports.clock import Clock
 from recordings.rules.access import can_access_account, no_account
 
+IDENTITY: Final = "identity"
 COST: Final = 1
 LOGIN_COST: Final = 35
 """Tokens that a login costs."""
@@ -109,7 +110,10 @@ class RequestChecks:
         query = read_query(context.request.scope["query_string"].decode("utf-8", "replace"))
         # The query comes first: it says whether an error about the body is indented.
         context.parameters = Parameters(query)
-        envelope = read_body(await _body(context.request), context.request.headers.get("content-type", ""))
+        body = await _body(context.request)
+        if body and context.request.headers.get("content-encoding", IDENTITY).lower() != IDENTITY:
+            raise V2Error(415, bare=True, headers={"accept-encoding": IDENTITY})
+        envelope = read_body(body, context.request.headers.get("content-type", ""))
         context.parameters = Parameters(query, envelope)
 
     def _check_expiry(self, context: RequestContext) -> None:

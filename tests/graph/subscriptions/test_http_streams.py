@@ -222,6 +222,9 @@ async def test_a_page_of_another_site_cannot_start_an_operation(api: Api) -> Non
     async with StreamedRequest(api.app, body={"query": "{ viewer { name } }"}, content_type="text/plain") as refused:
         assert b"UNSUPPORTED_MEDIA_TYPE" in await refused.rest()
     assert refused.status == 415
+    async with StreamedRequest(api.app, body={"query": "{ viewer { name } }"}, content_encoding="gzip") as refused:
+        assert b"the body has the content coding 'gzip'" in await refused.rest()
+    assert refused.status == 415
 
 
 async def test_a_body_that_is_too_long_is_refused(api: Api) -> None:
