@@ -20,7 +20,7 @@ from recordings.model.user_metadata import values_of_text
 MAX_FILTERS: Final = 64
 _MAX_CONDITIONS: Final = 16
 """Maximum conditions for the store. The other filters are checked only here."""
-_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}")
+_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,40}")
 _decode: Final = msgspec.json.Decoder().decode
 
 Document = Mapping[str, Any]
