@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Final
 
 from graph.server.audit_queue import AuditQueue
-from graph.server.log_setup import logger
+from graph.server.log_line import log_line
 from graph.server.play_sessions import PlaySessions, Session
 from graph.server.request_origin import current_origin, shown
 from recordings.model.account import Principal
@@ -40,7 +40,6 @@ MAX_COUNTED: Final = 1_000
 _DENIED: Final = (Forbidden, ForbiddenByPolicy, NotFound, Unauthenticated)
 _LOGGED: Final = frozenset({AuditAction.LIST, AuditAction.READ})
 """Actions without a log line: the access log has each request."""
-_log: Final = logger("audit")
 
 
 class AuditTrail:
@@ -267,7 +266,5 @@ def _log_entry(entry: AuditEntry) -> None:
         "outcome": None if entry.outcome is AuditOutcome.GRANTED else entry.outcome.value,
         **entry.details,
     }
-    _log.info(
-        entry.action.value.lower(),
-        **{name: value for name, value in fields.items() if value is not None and value != ""},
-    )
+    shown_fields = {name: value for name, value in fields.items() if value is not None and value != ""}
+    log_line("audit", entry.action.value.lower(), shown_fields)

@@ -14,7 +14,7 @@ from adapters.http import error_body
 from adapters.http.request_ids import HEADER, request_id_of
 from adapters.http.streaming_response import FILE_PART
 from graph.metrics.counters import count_store_error
-from graph.server.access_log import log_request
+from graph.server.log_line import log_line
 from graph.server.log_setup import logger, scrub
 from graph.server.request_origin import begin_request
 from recordings.ports.audio import MediaStoreUnavailableError
@@ -100,7 +100,7 @@ class RequestLog:
         }
         event = "request" if scope["type"] == "http" else "websocket"
         level = "debug" if scope["path"] in _QUIET else "info"
-        log_request(event, {name: value for name, value in fields.items() if value is not None}, level)
+        log_line("access", event, {name: value for name, value in fields.items() if value is not None}, level)
 
 
 def _is_unanswered(scope: Scope, response: "LoggedResponse") -> bool:

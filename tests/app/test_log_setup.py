@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graph.server import log_setup as logs
-from graph.server.access_log import log_request
+from graph.server.log_line import log_line
 from graph.server.work_log import LogReporter
 from recordings.model.recording import Reason, Recording, State
 
@@ -91,22 +91,31 @@ def test_secrets_are_masked_in_every_part_of_a_line() -> None:
     st.sampled_from(["json", "console"]),
     st.sampled_from(["info", "debug"]),
 )
-def test_a_line_of_the_access_log_is_the_line_of_the_general_code(text: str, format: str, level: str) -> None:
+def test_a_line_of_a_request_is_the_line_of_the_general_code(text: str, format: str, level: str) -> None:
     stream = io.StringIO()
     logs.configure(format, "info", stream)
-    fields = {"method": "GET", "path": text, "status": 200, "ms": 1.5, "client": text[::-1]}
+    fields = {"method": "GET", "path": text, "status": 200, "ms": 1.5, "client": text[::-1], "nothing": None}
     with structlog.contextvars.bound_contextvars(request_id=text, trace_id="t1"):
-        log_request("request", fields, level)
+        log_line("access", "request", fields, level)
         getattr(logs.logger("access"), level)("request", **fields)
     written = [TIMESTAMP.sub("T", line) for line in stream.getvalue().splitlines()]
     assert written == ([written[0]] * 2 if level == "info" else [])
+
+
+def test_secrets_in_the_details_of_an_entry_are_masked() -> None:
+    stream = io.StringIO()
+    logs.configure("json", "info", stream)
+    log_line("audit", "update", {"changes": [{"url": f"https://x.example/?signature={SECRET}"}]})
+    log_line("audit", "update", {"url": f"https://x.example/?signature={SECRET}"})
+    assert SECRET not in stream.getvalue()
+    assert [line["logger"] for line in lines(stream)] == ["audit", "audit"]
 
 
 def test_the_lines_of_both_codes_are_in_order() -> None:
     stream = io.StringIO()
     logs.configure("json", "info", stream)
     for number in range(20):
-        log_request("request", {"number": number})
+        log_line("access", "request", {"number": number})
         logs.logger("service").info("it happened", number=number)
     written = lines(stream)
     assert [line["number"] for line in written] == [number for number in range(20) for _ in range(2)]
@@ -117,7 +126,7 @@ def test_a_line_that_cannot_be_written_raises_no_error(capsys: pytest.CaptureFix
     stream = io.StringIO()
     logs.configure("json", "info", stream)
     stream.close()
-    log_request("request", {"path": "/"})
+    log_line("access", "request", {"path": "/"})
     assert "ValueError: I/O operation on closed file" in capsys.readouterr().err
 
 
