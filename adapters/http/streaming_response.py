@@ -1,12 +1,13 @@
 """Responses with a body from a generator, which is closed as soon as the client disconnects."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, Final
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import StreamingResponse
-from starlette.types import Message, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from recordings.ports.audio import Chunk, FilePart, ObjectPart
 
@@ -33,6 +34,22 @@ class StreamedResponse(StreamingResponse):
         """Replace the body with `function(body)`, which must close the original body."""
         self._body = self.body_iterator = function(self._body)
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - Starlette's signature
+        """Send the response. End early if the client disconnects.
+
+        Starlette does the same with a task group of anyio, which takes about 0.3 ms.
+        """
+        try:
+            async with asyncio.timeout(None) as sending:
+                watching = asyncio.create_task(_end_with_client(receive, sending))
+                try:
+                    await self.stream_response(send)
+                finally:
+                    watching.cancel()
+        except OSError as error:
+            if not sending.expired():
+                raise ClientDisconnect from error
+
     async def stream_response(self, send: Send) -> None:
         """Send the whole body, then close it."""
         async with aclosing(self._body):
@@ -58,6 +75,12 @@ async def prepend(first: Chunk, rest: AsyncIterator[Chunk]) -> AsyncGenerator[Ch
             await rest.aclose()
 
 
+async def _end_with_client(receive: Receive, sending: asyncio.Timeout) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    sending.reschedule(0)
+
+
 def _message(chunk: Chunk) -> Message:
     if isinstance(chunk, FilePart):
         return {"type": FILE_PART, "part": chunk}
@@ -66,7 +89,7 @@ def _message(chunk: Chunk) -> Message:
 
 
 async def _with_named_errors(body: AsyncGenerator[Chunk]) -> AsyncGenerator[Chunk]:
-    # Starlette takes every OSError for a client that disconnected. An OSError of the source is a fault.
+    # An OSError of `send` means that the client disconnected. An OSError of the source is a fault.
     async with aclosing(body):
         try:
             async for piece in body:
