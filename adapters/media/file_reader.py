@@ -1,4 +1,4 @@
-"""Read a file from the event loop: directly if the data is in memory, and in a thread if it must come from the disk.
+"""Open and read a file from the event loop: directly if it is in memory, and in a thread if it must come from the disk.
 
 `preadv` with `RWF_NOWAIT` (Linux 4.14) reads from the page cache and fails instead of waiting. Most audio is played
 shortly after it was written or played. So most reads need no thread, which halves the CPU time.
@@ -11,6 +11,7 @@ from asyncio import Future
 from pathlib import Path
 from typing import Final, Self
 
+from adapters.media.open_cached import open_cached
 from adapters.media.verified_files import VerifiedFiles
 from recordings.ports.audio import MediaMissing
 
@@ -22,6 +23,7 @@ SAMPLED: Final = 256 * 1024
 """One byte of so many is a sample. The system reads whole blocks in advance."""
 MAX_SAMPLES: Final = 32
 """Maximum samples, but one, of a part. Parts become long only while the client reads fast."""
+_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _NOWAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
 
 
@@ -57,6 +59,23 @@ class OpenFile:
         except asyncio.CancelledError:
             opening.add_done_callback(_close_opened)
             raise
+
+    @classmethod
+    def open_now(cls, path: Path, verified: VerifiedFiles | None = None) -> Self | None:
+        """Open a file on a local disk if its path is in memory. Return `None` if not, or if it cannot be opened."""
+        descriptor = open_cached(path, _FLAGS)
+        if descriptor is None:
+            return None
+        opened = os.fstat(descriptor)
+        if not stat.S_ISREG(opened.st_mode):
+            os.close(descriptor)
+            return None
+        return cls(descriptor, opened, verified)
+
+    @property
+    def is_on_disk(self) -> bool:
+        """True for a disk of this machine. A network file system, for which each call may wait, has no device."""
+        return os.major(self._opened.st_dev) != 0
 
     async def read(self, offset: int, most: int) -> bytes:
         """Return at most `most` bytes from an offset. Only the end of the file gives no bytes."""
@@ -128,7 +147,7 @@ class OpenFile:
 
 def _open(path: Path) -> tuple[int, os.stat_result]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(path, _FLAGS)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise MediaMissing(str(path)) from error
     found = os.fstat(descriptor)

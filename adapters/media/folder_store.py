@@ -41,6 +41,8 @@ class FolderMedia:
         self.root = root
         self._prune = prune
         self._verified = VerifiedFiles()
+        self._is_on_disk = False
+        """Whether the last file that a thread opened was on a disk of this machine."""
 
     async def put(self, key: str, path: str, content_type: str) -> str:  # noqa: ARG002 - a folder keeps no types
         """Store a copy of a file. An object with the same key is replaced.
@@ -116,13 +118,18 @@ class FolderMedia:
 
     async def _open(self, url: str) -> OpenFile:
         path = self._path(url)
+        file = OpenFile.open_now(path, self._verified) if self._is_on_disk else None
+        if file is not None:
+            return file
         try:
-            return await OpenFile.open(path, self._verified)
+            file = await OpenFile.open(path, self._verified)
         except MediaMissing:
             await asyncio.to_thread(self._require_root)
             raise
         except PermissionError as error:
             raise _refused(error) from error
+        self._is_on_disk = file.is_on_disk
+        return file
 
     def _require_root(self) -> None:
         # If the disk is not mounted, the audio is not lost.

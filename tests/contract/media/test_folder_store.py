@@ -5,13 +5,14 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapters.media import FolderMedia, MediaFaultError, folder_store, open_media_store
+from adapters.media import FolderMedia, MediaFaultError, file_reader, folder_store, open_media_store
 from adapters.media.file_reader import OpenFile
 from recordings.ports.audio import MediaMissing
 
@@ -174,6 +175,40 @@ async def test_bytes_in_memory_are_read_without_a_thread(source: str, monkeypatc
         assert await file.read(0, 100) == first == DATA[:100]
     finally:
         file.close()
+
+
+async def test_a_file_whose_path_is_in_memory_is_opened_without_a_thread(
+    tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_media_store(None, tmp_path / "data")
+    url = await store.put("a/b.mp3", source, "audio/mpeg")
+    assert b"".join([chunk async for chunk in store.read(url)]) == DATA
+    opened = OpenFile.open_now(Path(source))
+    if opened is None or not opened.is_on_disk:
+        pytest.skip("this system has no openat2, or no local disk")
+    opened.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(file_reader, "_open", None)
+        assert b"".join([chunk async for chunk in store.read(url)]) == DATA
+    await store.delete(url)
+    with pytest.raises(MediaMissing):
+        await anext(aiter(store.read(url)))
+
+
+def test_only_the_usual_call_fails_for_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
+    assert OpenFile.open_now(tmp_path / "missing") is None
+    assert OpenFile.open_now(tmp_path) is None
+
+
+def test_a_file_system_without_a_device_is_no_local_disk(source: str) -> None:
+    descriptor = os.open(source, os.O_RDONLY)
+    try:
+        found = list(os.fstat(descriptor))
+        for device, is_on_disk in ((os.makedev(0, 40), False), (os.makedev(8, 1), True)):
+            found[stat.ST_DEV] = device
+            assert OpenFile(descriptor, os.stat_result(found)).is_on_disk is is_on_disk
+    finally:
+        os.close(descriptor)
 
 
 async def test_other_tasks_run_while_a_long_file_is_read(source: str) -> None:
