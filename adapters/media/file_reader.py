@@ -21,7 +21,7 @@ IN_THREAD: Final = 1 << 20
 """Maximum bytes in one read in a thread."""
 SAMPLED: Final = 256 * 1024
 """One byte of so many is a sample. The system reads whole blocks in advance."""
-MAX_SAMPLES: Final = 32
+MAX_SAMPLES: Final = 64
 """Maximum samples, but one, of a part. Parts become long only while the client reads fast."""
 _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _NOWAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)

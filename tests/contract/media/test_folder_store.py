@@ -275,11 +275,21 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="this system has no RWF_NOWAIT")
-@pytest.mark.parametrize(("fast_seconds", "lengths"), [(3_600.0, [2, 4, 8, 2]), (0.0, [2] * 8)])
+@pytest.mark.parametrize(("part_seconds", "lengths"), [(3_600.0, [2, 8, 6]), (0.0, [2] * 8)])
 async def test_only_a_client_that_reads_fast_gets_long_parts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast_seconds: float, lengths: list[int]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part_seconds: float, lengths: list[int]
 ) -> None:
-    monkeypatch.setattr(folder_store, "_FAST_SECONDS", fast_seconds)
+    monkeypatch.setattr(folder_store, "_PART_SECONDS", part_seconds)
     (tmp_path / "x").write_bytes(bytes(16 << 20))
     parts = FolderMedia(tmp_path, "local:").parts("local:x")
     assert [len(part) >> 20 async for part in parts] == lengths
+
+
+@pytest.mark.parametrize(
+    ("length", "seconds", "expected"),
+    [(2, 0.25, 2), (2, 10.0, 2), (2, 0.125, 4), (2, 0.0, 8), (16, 0.03, 64), (64, 0.25, 64), (64, 1.0, 16)],
+)
+def test_a_part_has_the_bytes_that_a_client_reads_in_a_quarter_of_a_second(
+    length: int, seconds: float, expected: int
+) -> None:
+    assert folder_store.next_length(length << 20, seconds) == expected << 20
