@@ -102,7 +102,12 @@ def mongodb_client(mongodb_uri: str) -> Iterator[MongoClient[Document]]:
 
 @pytest.fixture
 def mongodb_database(mongodb_client: MongoClient[Document]) -> Iterator[str]:
-    """Return the name of an empty database for this test. Drop the database afterwards."""
-    name = f"test_{uuid.uuid4().hex}"
+    """Return the name of a new database for this test. Drop the database afterwards."""
+    name = new_database_name()
     yield name
     mongodb_client.drop_database(name)
+
+
+def new_database_name() -> str:
+    """Return the name of a database that does not exist."""
+    return f"test_{uuid.uuid4().hex}"

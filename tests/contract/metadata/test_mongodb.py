@@ -33,9 +33,18 @@ from recordings.model.work import Work
 from recordings.ports.recording_store import Claim, StoreUnavailableError
 from tests.contract.metadata.samples import NOW, full, loaded, put_copies, put_older, recording, unique
 from tests.contract.metadata.test_claims import claim, of_account
+from tests.servers.fixtures import new_database_name
 from tests.servers.mongod import Mongod
 
 Client = MongoClient[dict[str, Any]]
+
+
+@pytest.fixture
+def mongodb_database(mongodb_client: Client) -> Iterator[str]:
+    """Return the name of a new database: the tests of this module examine and change indexes."""
+    name = new_database_name()
+    yield name
+    mongodb_client.drop_database(name)
 
 
 @pytest.fixture(params=list(Driver))
