@@ -16,10 +16,12 @@ from adapters.metadata.access_path import Access, Scan, Tally
 from adapters.metadata.facets import FACET_FIELDS
 from adapters.metadata.index_ranges import page_ranges, reads_descending
 from adapters.metadata.metadata_terms import TERMS, term_of
+from adapters.metadata.mongodb import MongoStore
 from adapters.metadata.mongodb import where as mongo_where
 from adapters.metadata.mongodb.indexes import DUE, OVERDUE, RECORDINGS
 from adapters.metadata.mongodb.recording_collection import due, overdue
 from adapters.metadata.selections import FACETS, Selection, Span
+from adapters.metadata.sqlite import SqliteStore
 from adapters.metadata.sqlite import recording_table as sqlite_recordings
 from adapters.metadata.sqlite import where as sqlite_where
 from adapters.metadata.sqlite.sqlite_store import FILE
@@ -41,6 +43,7 @@ from recordings.model.recording import Recording, State
 from recordings.model.work import Work
 from recordings.ports.recording_store import Claim, MetadataStore
 from tests.contract.metadata.samples import NOW, recording
+from tests.servers.fixtures import new_database_name
 
 MANY = 400
 
@@ -95,12 +98,6 @@ def cases() -> Iterator[tuple[Query, PageRequest]]:
         yield from ((query, request) for request in requests(field))
 
 
-@pytest.fixture
-async def filled(store: MetadataStore) -> MetadataStore:
-    await asyncio.gather(*(store.insert(numbered(number)) for number in range(MANY)))
-    return store
-
-
 class SqlitePlans:
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -112,10 +109,26 @@ class SqlitePlans:
         return [row[3] for row in rows]
 
 
-@pytest.mark.parametrize("kind", ["sqlite"])
+async def fill(store: MetadataStore) -> None:
+    await store.open()
+    await asyncio.gather(*(store.insert(numbered(number)) for number in range(MANY)))
+    await store.close()
+
+
+@pytest.fixture(scope="module")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> SqlitePlans:
+    """A file with recordings. The tests only read it."""
+    folder = tmp_path_factory.mktemp("plans")
+
+    async def make() -> None:
+        await fill(SqliteStore(folder))
+
+    asyncio.run(make())
+    return SqlitePlans(folder / FILE)
+
+
 class TestSqlite:
-    def test_pages_are_ranges_without_a_sort(self, filled: MetadataStore, tmp_path: Path) -> None:
-        plans = SqlitePlans(tmp_path / FILE)
+    def test_pages_are_ranges_without_a_sort(self, plans: SqlitePlans) -> None:
         for query, request in cases():
             for scan in page_ranges(query, request):
                 statement = sqlite_where.page(query, path_of(query, request), scan, ["id", "media"], 11)
@@ -125,8 +138,7 @@ class TestSqlite:
                 after_prefix = re.split(r"(?:account_id|owner_id|shelf)=\?", step)[-1]
                 assert ("id" in after_prefix or "=?" in after_prefix) is bounded, step
 
-    def test_a_filter_on_other_fields_does_not_change_the_range(self, filled: MetadataStore, tmp_path: Path) -> None:
-        plans = SqlitePlans(tmp_path / FILE)
+    def test_a_filter_on_other_fields_does_not_change_the_range(self, plans: SqlitePlans) -> None:
         conditions: tuple[Condition, ...] = (Equal("owner_id", "o1"), Range("created", 1, 2), Prefix("state", "S"))
         for condition in conditions:
             query = Query(account_id="account", where=condition)
@@ -136,10 +148,7 @@ class TestSqlite:
             assert "recordings_by_start (account_id=? AND shelf=? AND (start,id)<(?,?))" in step
 
     @pytest.mark.parametrize("field", sorted(INDEXED))
-    def test_the_rows_of_a_selection_are_found_in_the_index_of_its_field(
-        self, filled: MetadataStore, tmp_path: Path, field: str
-    ) -> None:
-        plans = SqlitePlans(tmp_path / FILE)
+    def test_the_rows_of_a_selection_are_found_in_the_index_of_its_field(self, plans: SqlitePlans, field: str) -> None:
         query = Query(account_id="account", owner_id="o1")
         low, high = (1, 2) if field in NUMBER_FIELDS else ("a", "b")
         for source, values in sqlite_where.scans(query, Selection(field, (low,), (Span(low, high),))):
@@ -147,16 +156,15 @@ class TestSqlite:
             assert step.startswith("SEARCH recordings USING COVERING INDEX"), step
             assert f"{field}=?" in step or f"{field}>?" in step, step
 
-    def test_one_value_has_the_order_of_start(self, filled: MetadataStore, tmp_path: Path) -> None:
+    def test_one_value_has_the_order_of_start(self, plans: SqlitePlans) -> None:
         query = Query(account_id="account", where=Equal("label", "x"))
         path = replace(path_of(query, PageRequest(limit=10)), anchor=Selection("label", ("x",)))
-        (step,) = SqlitePlans(tmp_path / FILE).explain(*sqlite_where.page(query, path, path.parts[0], ["id"], 11))
+        (step,) = plans.explain(*sqlite_where.page(query, path, path.parts[0], ["id"], 11))
         assert step.startswith(
             "SEARCH recordings USING COVERING INDEX recordings_on_label (account_id=? AND shelf=? AND label=?"
         )
 
-    def test_a_key_of_the_metadata_has_the_order_of_start(self, filled: MetadataStore, tmp_path: Path) -> None:
-        plans = SqlitePlans(tmp_path / FILE)
+    def test_a_key_of_the_metadata_has_the_order_of_start(self, plans: SqlitePlans) -> None:
         query = Query(account_id="account", where=TENTH)
         request = PageRequest(limit=10, after=Position(NOW + 70, "x"))
         path = replace(path_of(query, request), anchor=TERM)
@@ -172,9 +180,9 @@ class TestSqlite:
             look_up.replace("INDEX", "COVERING INDEX"),
         ]
 
-    def test_candidates_are_looked_up(self, filled: MetadataStore, tmp_path: Path) -> None:
+    def test_candidates_are_looked_up(self, plans: SqlitePlans) -> None:
         query = Query(account_id="account", where=Equal("label", "x"))
-        path, plans = path_of(query, PageRequest(limit=10)), SqlitePlans(tmp_path / FILE)
+        path = path_of(query, PageRequest(limit=10))
         label, cdr = Selection("label", ("x",), (Span("y", "z"),)), Selection("cdr_id", ("x",))
         for chosen in (replace(path, keys="[1, 2]"), replace(path, within=label), replace(path, within=TERM)):
             plan = plans.explain(*sqlite_where.page(query, chosen, path.parts[0], ["id"], 11))
@@ -187,23 +195,20 @@ class TestSqlite:
         assert all(step.startswith(("SEARCH recordings USING COVERING", "SEARCH recordings_terms")) for step in read)
 
     @pytest.mark.parametrize("node", [None, "n1"])
-    def test_due_work_is_a_range(self, filled: MetadataStore, tmp_path: Path, node: str | None) -> None:
-        plans = SqlitePlans(tmp_path / FILE)
+    def test_due_work_is_a_range(self, plans: SqlitePlans, node: str | None) -> None:
         index = "SEARCH recordings USING COVERING INDEX recordings_due"
         plan = plans.explain(sqlite_recordings.DUE_FIRST, (Work.PURGE, "account", node, NOW, 10))
         assert plan == [f"{index} (work=? AND account_id=? AND node=? AND due_at<?)"]
         plan = plans.explain(sqlite_recordings.NEXT_ACCOUNT, (Work.PURGE, "account"))
         assert plan == [f"{index} (work=? AND account_id>?)"]
 
-    def test_overdue_work_and_leases_are_ranges(self, filled: MetadataStore, tmp_path: Path) -> None:
-        plans = SqlitePlans(tmp_path / FILE)
+    def test_overdue_work_and_leases_are_ranges(self, plans: SqlitePlans) -> None:
         (overdue_first,) = plans.explain(sqlite_recordings.OVERDUE_FIRST, (NOW, 10))
         assert overdue_first == "SEARCH recordings USING INDEX recordings_stranded (due_at>? AND due_at<?)"
         release, *_clock = plans.explain(sqlite_recordings.RELEASE, (NOW, "a", "b"))
         assert release.startswith("SEARCH recordings USING INDEX recordings_leased (lease>? AND lease<?)")
 
-    def test_look_ups_by_node_and_by_key_use_an_index(self, filled: MetadataStore, tmp_path: Path) -> None:
-        plans = SqlitePlans(tmp_path / FILE)
+    def test_look_ups_by_node_and_by_key_use_an_index(self, plans: SqlitePlans) -> None:
         held = plans.explain(sqlite_recordings.HELD, ("n1", *[state.value for state in State][:5], 10))
         assert held[0] == "SEARCH recordings USING INDEX recordings_held (node=? AND state=?)"
         for field in ("start_key", "active_call", "source_key"):
@@ -220,12 +225,20 @@ def stages(plan: dict[str, Any]) -> Iterator[str]:
         yield from stages(inner)
 
 
-@pytest.mark.parametrize("kind", ["pymongo"])
-class TestMongo:
-    @pytest.fixture
-    def collection(self, filled: MetadataStore, mongodb_client: MongoClient[Any], mongodb_database: str) -> Any:
-        return mongodb_client[mongodb_database][RECORDINGS]
+@pytest.fixture(scope="module")
+def collection(mongodb_uri: str, mongodb_client: MongoClient[Any]) -> Iterator[Any]:
+    """A collection with recordings. The tests only read it."""
+    name = new_database_name()
 
+    async def make() -> None:
+        await fill(MongoStore(mongodb_uri, name))
+
+    asyncio.run(make())
+    yield mongodb_client[name][RECORDINGS]
+    mongodb_client.drop_database(name)
+
+
+class TestMongo:
     def explained(self, collection: Any, find: mongo_where.Find, limit: int = 11) -> dict[str, Any]:
         command = {
             "find": RECORDINGS,
