@@ -1,7 +1,9 @@
 """Hooks for all tests. See `tests.servers.fixtures` for the fixtures with real servers."""
 
+import gc
 import os
 import sys
+from collections.abc import Generator
 
 import hypothesis
 import pytest
@@ -53,6 +55,20 @@ def pytest_configure(config: pytest.Config) -> None:
     """Set the bytecode cache in the main process. Its workers inherit the setting."""
     if not hasattr(config, "workerinput"):
         keep_bytecode(config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector away from the modules and the tests, which are in use until the end of the run.
+
+    Each full collection would examine a million objects: many times in this function, and again during the tests.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
