@@ -65,7 +65,29 @@ class LazyCommands(UserDict[str, Any]):
         return command
 
 
+class CommandGroup(click.Group):
+    """The group of all commands. It rejects an argument that is not UTF-8, because no store can keep it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Check and parse the arguments. An existing path may have any name."""
+        for word in args:
+            if not _is_utf8(word) and not os.path.lexists(word):
+                message = f"the argument {word!r} is not UTF-8"
+                raise click.UsageError(message, ctx)
+        return super().parse_args(ctx, args)
+
+
+def _is_utf8(word: str) -> bool:
+    # Python keeps the other bytes of an argument as lone surrogates.
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @click.group(
+    cls=CommandGroup,
     help=_HELP,
     commands=LazyCommands(_COMMANDS),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -110,6 +110,32 @@ def test_failures_print_a_message_and_no_traceback(cli: CommandLine, words: list
 @pytest.mark.parametrize(
     "words",
     [
+        ["show"],
+        ["key", "revoke"],
+        ["ingest", "revoke"],
+        ["policy", "explain", "--account", "ab" * 16, "--device"],
+        ["policy", "set", "--account", "ab" * 16, "--lock", "never", "--number"],
+        ["policy", "set", "--account", "ab" * 16, "--scope", "user", "--on", "any.any", "--id"],
+        ["audit", "list", "--account", "ab" * 16, "--actor"],
+    ],
+)
+@pytest.mark.usefixtures("account")
+def test_an_argument_that_is_not_utf_8_is_a_usage_error(cli: CommandLine, words: list[str]) -> None:
+    result = cli.run(*words, "x\udcff", expected=2)
+    assert "the argument 'x\\udcff' is not UTF-8" in result.stderr
+    assert "audit" not in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file names are UTF-8")
+def test_an_existing_path_may_have_any_name(cli: CommandLine, account: str, tmp_path: Path) -> None:
+    file = tmp_path / "export\udcff.jsonl"
+    file.write_text("")
+    assert "the file is empty" in cli.run("import", file, "--account", account, expected=1).stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
         ["account", "list"],
         ["key", "list", "--account", "ab" * 16],
         ["token", "--account", "ab" * 16],
