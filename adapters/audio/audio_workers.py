@@ -115,7 +115,8 @@ class AudioWorkers:
 
     async def _run(self, work: _Job[_T], account_id: str, paths: Sequence[str]) -> _T:
         tries = _TRIES
-        if await asyncio.to_thread(_size, paths) <= LONG_BYTES:
+        # The files were just found in the spool, so the disk is not read.
+        if _size(paths) <= LONG_BYTES:
             try:
                 async with self._queue.slot(account_id):
                     return await self._run_in_process(work, SHORT_SECONDS)

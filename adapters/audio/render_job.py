@@ -38,6 +38,8 @@ _LOW_BIT_RATE: Final = 16_000
 def render(folder: str, name: str, audio: SpooledAudio, target: Target) -> Rendered:
     """Make `<folder>/<name>.<format>`, and replace an earlier file of that name.
 
+    A file that is stored unchanged is not copied: it is the finished file itself.
+
     Raises:
         NotAudio: the audio cannot be decoded, or a file is longer than allowed.
     """
@@ -159,11 +161,11 @@ def _keep_as(format: Format, stem: Path, track: Track, source: AudioSource) -> R
         if has_gaps or source.damage or not source.announces(round(measured[0] * SECOND / source.sample_rate)):
             # Players stop at damaged parts, and show the length in the header. The converted file has a right one.
             return None
-    path = file_of(stem, format)
-    with Path(track.path).open("rb") as file, _replacing(path) as copy:
+    with Path(track.path).open("rb") as file:
         if source.plain is None or source.plain.is_valid:
-            length, digest = _hash(file, copy)
-        else:
+            return _rendered(Path(track.path), format, *_hash(file), measured)
+        path = file_of(stem, format)
+        with _replacing(path) as copy:
             _write_samples(file, source.plain, copy)
             length, digest = _hash(copy)
     return _rendered(path, format, length, digest, measured)
@@ -232,13 +234,11 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
-def _hash(file: BinaryIO, copy: BinaryIO | None = None) -> tuple[int, str]:
-    """Return the length and SHA-256 of a whole file. Write its bytes to `copy` as well, if given."""
+def _hash(file: BinaryIO) -> tuple[int, str]:
+    """Return the length and SHA-256 of a whole file."""
     digest, length = sha256(), 0
     file.seek(0)
     while chunk := file.read(_CHUNK):
         digest.update(chunk)
         length += len(chunk)
-        if copy is not None:
-            copy.write(chunk)
     return length, digest.hexdigest()

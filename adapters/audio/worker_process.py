@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Final, TypeVar
@@ -57,7 +58,10 @@ class WorkerProcess:
             self.close()
         self._done += 1
         try:
-            job = await asyncio.to_thread(self._submit, work, *arguments)
+            # Only the start of a process blocks.
+            is_running = self._pool is not None
+            submit = partial(self._submit, work, *arguments)
+            job = submit() if is_running else await asyncio.to_thread(submit)
             async with asyncio.timeout(self._limits.seconds + _START):
                 return await asyncio.wrap_future(job)
         except (BrokenProcessPool, TimeoutError) as error:

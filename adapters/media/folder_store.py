@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import hashlib
 import os
 import secrets
 import shutil
@@ -53,6 +54,14 @@ class FolderMedia:
         url = self.prefix + quoted(key)
         await asyncio.to_thread(self._put, self.root / key, Path(path))
         return url
+
+    async def keep(self, key: str, path: str, content_type: str) -> tuple[str, str]:  # noqa: ARG002 - as in `put`
+        """Store a file that nothing changes later. Return the URL and the SHA-256 of the bytes that were read back.
+
+        A file on the same disk is not copied: it gets a second name. Otherwise as `put`.
+        """
+        url = self.prefix + quoted(key)
+        return url, await asyncio.to_thread(self._keep, self.root / key, Path(path))
 
     async def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """Return the bytes from `start` to `end` (exclusive).
@@ -161,6 +170,12 @@ class FolderMedia:
                     raise
         _sync_folder(target.parent)
 
+    def _keep(self, target: Path, path: Path) -> str:
+        if not _link(target, path):
+            self._put(target, path)
+        with target.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
     def _delete(self, path: Path) -> None:
         with suppress(FileNotFoundError, NotADirectoryError):
             path.unlink()
@@ -177,6 +192,31 @@ def next_length(length: int, seconds: float) -> int:
 
 def _refused(error: OSError) -> AccessRefusedError:
     return AccessRefusedError(f"{error.filename} cannot be read: {error.strerror}")
+
+
+def _link(target: Path, path: Path) -> bool:
+    """Give a private file a second name, and sync both. Return false if that is not possible, as on two disks."""
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_mode & 0o077:
+            return False
+        for _ in range(_TRIES):
+            _make_folder(target.parent)
+            try:
+                os.link(path, target)
+            except FileNotFoundError:
+                # A deletion has removed the folder.
+                continue
+            except FileExistsError:
+                if not path.samefile(target):
+                    return False
+            except OSError:
+                return False
+            # An old object without a recording would be an orphan.
+            os.utime(file.fileno())
+            os.fsync(file.fileno())
+            _sync_folder(target.parent)
+            return True
+    return False
 
 
 def _create(target: Path) -> tuple[Path, BinaryIO]:

@@ -1,10 +1,12 @@
 """The `MediaStore` in front of all stores. New audio goes to the configured location; the URL decides where to read."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from adapters.media.folder_store import FolderMedia
 from adapters.media.installation_mark import read_mark, write_mark
 from adapters.media.open_store import LOCAL, WEB, Opener, Store, check_scheme
 from adapters.media.store_errors import MediaFaultError
@@ -53,17 +55,39 @@ class MediaRouter:
         self._readers: dict[str, Store] = {}
 
     async def put(self, key: str, path: str, content_type: str) -> str:
-        """Store a file at the configured location of its account."""
+        """Store a copy of a file at the configured location of its account."""
+        prefix = await self._location(key)
+        stored = await self._stores[prefix].put(key, path, content_type)
+        await self._claim_first(prefix)
+        return stored
+
+    async def keep(self, key: str, path: str, content_type: str) -> tuple[str, str]:
+        """Store a file that nothing changes later. Return its URL and the SHA-256 of the bytes that were read back."""
+        prefix = await self._location(key)
+        store = self._stores[prefix]
+        if isinstance(store, FolderMedia):
+            kept = await store.keep(key, path, content_type)
+        else:
+            url, digest = await store.put(key, path, content_type), hashlib.sha256()
+            async for chunk in _without_stalls(store.read(url)):
+                digest.update(chunk)
+            kept = url, digest.hexdigest()
+        await self._claim_first(prefix)
+        return kept
+
+    async def _location(self, key: str) -> str:
+        """Return the prefix of the location for a new object. Record the prefix before the first one."""
         url = await self._location_of(key.partition("/")[0]) if self._location_of is not None else None
         prefix = self._default if url is None else self.add(url)
         if self._note is not None and prefix not in self._noted:
             await self._note(plain_location(prefix))
             self._noted.add(prefix)
-        stored = await self._stores[prefix].put(key, path, content_type)
+        return prefix
+
+    async def _claim_first(self, prefix: str) -> None:
         if self._claim is not None and prefix not in self._claimed:
             self._claimed.add(prefix)
             await self._claim(prefix)
-        return stored
 
     def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """Return the bytes of a URL from `start` to `end` (exclusive). Raise `MediaMissing` if there is no object."""

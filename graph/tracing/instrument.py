@@ -79,7 +79,7 @@ class _Wrapping:
         for owner, names, prefix in (
             (Finalizer, ("finalize", "purge"), "finalizer"),
             (UrlCourier, ("deliver",), "delivery"),
-            (MediaRouter, ("put", "length", "delete", "copy"), "media"),
+            (MediaRouter, ("put", "keep", "length", "delete", "copy"), "media"),
         ):
             for name in names:
                 yield owner, name, self._inner(f"{prefix}.{name}")

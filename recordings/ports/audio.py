@@ -97,8 +97,12 @@ Chunk = bytes | FilePart | ObjectPart
 class MediaStore(Protocol):
     """Stores audio. Objects are immutable: a key is written again only with the same bytes."""
 
-    async def put(self, key: str, path: str, content_type: str) -> str:
-        """Store a local file under a key that is made of ids. Return its URL. A failed call leaves no partial file."""
+    async def keep(self, key: str, path: str, content_type: str) -> tuple[str, str]:
+        """Store a local file under a key that is made of ids, and read it back. A failed call leaves no partial file.
+
+        Nothing may change the file later, because a store on the same disk shares it. Return the URL, and the SHA-256
+        of the bytes that the store returns.
+        """
 
     def read(self, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """Return the bytes from `start` to `end` (exclusive), in chunks. At most one chunk is read in advance.

@@ -224,8 +224,11 @@ class Finalizer:
         return Discarded(at=self._clock.now(), reason=reason, detail=detail, duration_ms=rendered.duration_ms)
 
     async def _keep(self, recording: Recording, rendered: Rendered) -> Media:
-        url = await self._media.put(media_key(recording, rendered.format), rendered.path, rendered.content_type)
-        await self._verify(url, rendered)
+        key = media_key(recording, rendered.format)
+        url, digest = await self._media.keep(key, rendered.path, rendered.content_type)
+        if digest != rendered.sha256:
+            message = f"read back {digest} instead of {rendered.sha256}"
+            raise Damaged(message)
         return self._media_of(url, rendered)
 
     def _media_of(self, url: str, rendered: Rendered) -> Media:
@@ -241,14 +244,6 @@ class Finalizer:
             damage=None if rendered.damage is None else rendered.damage[:500],
             expected_ms=rendered.expected_ms,
         )
-
-    async def _verify(self, url: str, rendered: Rendered) -> None:
-        digest = hashlib.sha256()
-        async for chunk in self._media.read(url):
-            digest.update(chunk)
-        if digest.hexdigest() != rendered.sha256:
-            message = f"read back {digest.hexdigest()} instead of {rendered.sha256}"
-            raise Damaged(message)
 
     async def purge(self, recording: Recording) -> Event:
         """Delete all audio of a recording that this service stored. Audio at an external storage provider stays.

@@ -68,7 +68,7 @@ def test_an_upload_and_its_webhook_are_one_trace(tmp_path: Path, customer: Custo
         answer = client.http.put(f"{ingest}/call_recording_1.wav", content=wav(seconds=1), headers=headers)
         assert answer.status_code < 300, answer.text
         sent = until(lambda: [each for each in customer.received if each.path == "/hook"])
-        wanted = {"PUT /ingest", "store.insert", "work FINALIZE", "finalizer.finalize", "media.put", "webhook"}
+        wanted = {"PUT /ingest", "store.insert", "work FINALIZE", "finalizer.finalize", "media.keep", "webhook"}
         until(lambda: wanted <= spans(customer).keys())
         text = server.log.read_text()
     found = spans(customer)
@@ -77,7 +77,7 @@ def test_an_upload_and_its_webhook_are_one_trace(tmp_path: Path, customer: Custo
     (request,) = found["PUT /ingest"]
     assert request.parent_span_id.hex() == PARENT
     assert header.split("-")[2] == found["webhook"][0].span_id.hex()
-    assert found["media.put"][0].parent_span_id == found["finalizer.finalize"][0].span_id
+    assert found["media.keep"][0].parent_span_id == found["finalizer.finalize"][0].span_id
     lines = [json.loads(line) for line in text.splitlines()]
     traced = {line["event"] for line in lines if line.get("trace_id") == TRACE}
     assert {"request", "recording stored"} <= traced

@@ -15,8 +15,8 @@ RECEIVED = "customer#1 within"
 """The customer has received the recording and has not yet responded."""
 RENDERING = "audio_workers.render#1 within"
 """A worker process is in the middle of rendering."""
-COPYING = "media.put#1 within"
-"""Half of the file is in the folder. An object store has no such step, because it stores all or nothing."""
+LINKING = "media.keep#1 within"
+"""The file is in the folder, but not synced. An object store has no such step."""
 SENT_TWICE = (RECEIVED, "courier.deliver#1 after", "store.save[STORED, DELIVERED]#1 before")
 """The customer has the recording, but the service has not saved that."""
 
@@ -29,7 +29,7 @@ def steps_of(installation: Installation) -> list[str]:
     steps = steps[steps.index(FIRST_STEP) :]
     within = {"audio_workers.render#1 after": RENDERING, "courier.deliver#1 after": RECEIVED}
     if installation.has_folder:
-        within["media.put#1 after"] = COPYING
+        within["media.keep#1 after"] = LINKING
     for end, middle in within.items():
         steps.insert(steps.index(end), middle)
     return steps

@@ -11,7 +11,6 @@ import asyncio
 import inspect
 import json
 import os
-import shutil
 import signal
 import threading
 from collections import Counter
@@ -19,8 +18,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from recordings.model.instants import DAY
 from recordings.model.recording import Recording, State
@@ -123,7 +121,7 @@ def arm(folder: str) -> None:
     writes = ("insert", "save", "remove", "claim_due", "release_leases", "save_account")
     for port, owners, names in (
         ("store", (SqliteStore, MongoStore), writes),
-        ("media", (MediaRouter,), ("put", "read", "delete")),
+        ("media", (MediaRouter,), ("keep", "read", "delete")),
         ("spool", (FolderSpool,), ("receive", "audio", "remove", "set_aside", "forget")),
         ("audio_workers", (AudioWorkers,), ("render", "discard")),
         ("courier", (UrlCourier,), ("deliver",)),
@@ -204,28 +202,27 @@ def _stream(control: Control, name: str, method: Callable[..., Any]) -> Callable
 
 
 def _arm_within(control: Control, folder: str) -> None:
-    """Add the steps in the middle of long calls: a file half rendered by a worker process, and one half copied."""
+    """Add the steps in the middle of long calls: a file half rendered by a worker process, and one just linked."""
     from adapters.audio import worker_main as worker
     from adapters.audio.worker_process import WorkerProcess
-    from adapters.media import folder_store as media
+
+    make_link = os.link
 
     async def render(self: WorkerProcess, work: str, name: str, *arguments: Any) -> Any:
         job = render_half if f"{name} audio_workers.render#1 within" in _held(Path(folder)) else worker.work
         limit = folder if job is render_half else self._limits.seconds
         return await self._run(job, work, name, *arguments, limit)
 
-    def copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
-        step = f"{Path(source.name).stem} media.put#1 within"
+    def link(source: Path, target: Path) -> None:
+        make_link(source, target)
+        step = f"{Path(target).stem} media.keep#1 within"
         if step in _held(Path(folder)):
-            target.write(source.read(os.fstat(source.fileno()).st_size // 2))
-            target.flush()
             control.note(step)
             threading.Event().wait()
-        shutil.copyfileobj(source, target, size)
 
     for owner, name, value in (
         (WorkerProcess, "render", render),
-        (media, "shutil", SimpleNamespace(copyfileobj=copy)),
+        (os, "link", link),
     ):
         setattr(owner, name, value)
 

@@ -285,15 +285,24 @@ async def test_empty_audio_is_no_error(audio_workers: AudioWorkers, tmp_path: Pa
 async def test_a_second_render_replaces_the_file_and_discard_deletes_it(
     audio_workers: AudioWorkers, work: Path, tmp_path: Path
 ) -> None:
-    first = write_wav(tmp_path / "a.wav", sine(LEFT, 8_000, 1), 8_000)
-    second = write_wav(tmp_path / "b.wav", sine(LEFT, 8_000, 2), 8_000)
-    await audio_workers.render("id", of(first), UNCHANGED)
-    made = await audio_workers.render("id", of(second), UNCHANGED)
-    assert content(made.path) == second.read_bytes()
+    for seconds in (1, 2):
+        track = of(write(tmp_path / "t", sine(LEFT, 8_000, seconds)), codec=Codec.S16)
+        made = await audio_workers.render("id", track, Target("wav", None, HOUR))
+        assert made.duration_ms == seconds * 1_000
+        check_file(made)
     assert names(work) == ["id.wav"]
     await audio_workers.discard("id")
     await audio_workers.discard("id")
     assert names(work) == []
+
+
+async def test_a_file_that_stays_unchanged_is_not_copied(
+    audio_workers: AudioWorkers, work: Path, tmp_path: Path
+) -> None:
+    source = write_wav(tmp_path / "a.wav", sine(LEFT, 8_000, 1), 8_000)
+    made = await audio_workers.render("id", of(source), UNCHANGED)
+    check_file(made)
+    assert (made.path, names(work)) == (str(source), [])
 
 
 async def test_a_missing_file_is_an_error_and_not_not_audio(audio_workers: AudioWorkers, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import threading
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,48 @@ async def test_empty_folders_are_pruned_up_to_the_root(tmp_path: Path, source: s
     assert names(tmp_path / "media/a") == ["d"]
     await store.delete(second)
     assert names(tmp_path / "media") == []
+
+
+def private(folder: Path, data: bytes = DATA, permissions: int = 0o600) -> Path:
+    path = folder / "private"
+    path.write_bytes(data)
+    path.chmod(permissions)
+    return path
+
+
+async def test_a_private_file_on_the_same_disk_is_shared(tmp_path: Path) -> None:
+    store, path = FolderMedia(tmp_path / "media", "local:"), private(tmp_path)
+    kept = await store.keep("a/b.mp3", str(path), "audio/mpeg")
+    assert kept == ("local:a/b.mp3", sha256(DATA).hexdigest())
+    assert (tmp_path / "media/a/b.mp3").samefile(path)
+    # A repeated step stores the same file again.
+    assert await store.keep("a/b.mp3", str(path), "audio/mpeg") == kept
+    path.unlink()
+    assert (tmp_path / "media/a/b.mp3").read_bytes() == DATA
+    assert names(tmp_path / "media/a") == ["b.mp3"]
+
+
+async def test_a_file_that_cannot_be_shared_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FolderMedia(tmp_path / "media", "local:")
+    await store.keep("readable.mp3", str(private(tmp_path, permissions=0o644)), "audio/mpeg")
+    path = str(private(tmp_path))
+
+    def other_disk(*_arguments: Any) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "link", other_disk)
+        await store.keep("far.mp3", path, "audio/mpeg")
+    # An earlier object with other bytes is replaced, and its own file does not change.
+    other = private(tmp_path / "media", b"other")
+    other.rename(tmp_path / "media/old.mp3")
+    os.link(tmp_path / "media/old.mp3", tmp_path / "first")
+    assert await store.keep("old.mp3", path, "audio/mpeg") == ("local:old.mp3", sha256(DATA).hexdigest())
+    assert (tmp_path / "first").read_bytes() == b"other"
+    for name in ("readable.mp3", "far.mp3", "old.mp3"):
+        copy = tmp_path / "media" / name
+        assert (copy.read_bytes(), mode(copy), copy.stat().st_nlink) == (DATA, 0o600, 1)
+    assert names(tmp_path / "media") == ["far.mp3", "old.mp3", "readable.mp3"]
 
 
 async def test_a_failed_write_leaves_existing_files_unchanged(tmp_path: Path, source: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import tracemalloc
 from contextlib import aclosing
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,15 @@ async def test_a_stored_object_is_read(store: MediaRouter, tmp_path: Path) -> No
     url = await put(store, tmp_path, DATA)
     assert await read(store, url) == DATA
     assert await store.length(url) == len(DATA)
+
+
+async def test_a_kept_file_is_read_back(store: MediaRouter, tmp_path: Path) -> None:
+    (tmp_path / "kept").write_bytes(DATA)
+    (tmp_path / "kept").chmod(0o600)
+    url, digest = await store.keep(KEY, str(tmp_path / "kept"), "audio/mpeg")
+    assert digest == sha256(DATA).hexdigest()
+    (tmp_path / "kept").unlink()
+    assert await read(store, url) == DATA
 
 
 RANGES = (
