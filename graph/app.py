@@ -81,6 +81,7 @@ def create_app(services: Services, drain: Drain | None = None, listener: socket.
         services.recordings,
         services.wake,
         policies=services.policy.starts,
+        early=services.early,
     )
     publisher = _presence_publisher(services)
 

@@ -23,7 +23,7 @@ from graph.server.call_hub import CallHub
 from graph.server.clock_file import ClockFile
 from graph.server.data_folder import foreign_entries
 from graph.server.event_hub import EventHub
-from graph.server.step_runner import WakeSignal
+from graph.server.step_runner import EarlySteps, WakeSignal
 from graph.server.switch_control import SwitchControl
 from graph.server.system_clock import SystemClock
 from graph.server.webhook_bell import WebhookBell
@@ -88,6 +88,7 @@ class Services:
     peer_store: PeerStore | None
     peer_client: "PeerClient | None"
     wake: WakeSignal
+    early: EarlySteps
     audit: AuditTrail
     audit_log: AuditLog
     audit_sealer: AuditSealer
@@ -181,7 +182,7 @@ def _recorder_of_all_servers(own: LocalRecorder, node: str, parts: OpenParts) ->
 def _connect(settings: Settings, parts: OpenParts) -> Services:
     key, node = parts.key, parts.node
     store, media, audio_workers = parts.store, parts.media, parts.audio_workers
-    clock, audit, wake = SystemClock(), parts.audit, WakeSignal()
+    clock, audit, wake, early = SystemClock(), parts.audit, WakeSignal(), EarlySteps()
     archive, signer = MediaSealArchive(media), AuditSigner(key.derive("audit"))
     spool = FolderSpool(settings.own_data)
     limits = Limits(
@@ -269,6 +270,7 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
         peer_store=peers,
         peer_client=parts.peers,
         wake=wake,
+        early=early,
         audit=audit,
         audit_log=AuditLog(store, audit, audit.running_plays),
         audit_sealer=AuditSealer(
@@ -292,6 +294,7 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
             admit=policy_use_cases.starts.admit,
             quotas=quotas,
             undo_later=upkeep.undo_later,
+            slots=early,
         ),
         upkeep=upkeep,
         accounts=ManageAccounts(store, clock, audit),

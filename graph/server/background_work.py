@@ -8,7 +8,7 @@ from adapters.cancellation import cancel_and_wait
 from graph.server.error_log import ErrorLog
 from graph.server.log_setup import logger
 from graph.server.recorder_events import RecorderEvents
-from graph.server.step_runner import StepRunner, WakeSignal
+from graph.server.step_runner import EarlySteps, StepRunner, WakeSignal
 from graph.server.system_clock import SystemClock
 from recordings.model.instants import Millis
 from recordings.ports.clock import Clock
@@ -50,12 +50,13 @@ class BackgroundWork:
         wake: WakeSignal,
         clock: Clock | None = None,
         policies: PolicyStarts | None = None,
+        early: EarlySteps | None = None,
     ) -> None:
         self._upkeep = upkeep
         self._recorder = recorder
         self._recordings = recordings
         self._wake = wake
-        self._steps = StepRunner(upkeep, wake)
+        self._steps = StepRunner(upkeep, wake, early=early)
         self._events = RecorderEvents(recorder, recordings, upkeep.check_later, policies)
         self._tasks: tuple[asyncio.Task[None], ...] = ()
         self._later: set[asyncio.Task[None]] = set()

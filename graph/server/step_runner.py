@@ -3,14 +3,16 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Final
 
 from adapters.cancellation import cancel_and_wait
 from graph.server.error_log import ErrorLog
 from graph.server.log_setup import logger
+from recordings.model.instants import SECOND
 from recordings.model.recording import Recording
 from recordings.model.work import Work
 from recordings.use_cases.upkeep import Upkeep
@@ -67,17 +69,30 @@ SHARES: Final[Mapping[Work | None, Share]] = {
 
 @dataclass(slots=True)
 class _Lane:
-    """The running steps of one kind, with their accounts. Old work of which nothing is due rests until `next_claim`."""
+    """The running steps of one kind, with their accounts. Old work of which nothing is due rests until `next_claim`.
+
+    `reserved` has the number of reserved slots of each account. `has_more` is true if more may be due than was claimed.
+    """
 
     work: Work | None
     share: Share
     turn: Turn = field(default_factory=Turn)
     running: dict[asyncio.Task[Recording], str] = field(default_factory=dict)
+    reserved: Counter[str] = field(default_factory=Counter)
     next_claim: float = 0.0
+    has_more: bool = False
 
     @property
     def free(self) -> int:
-        return self.share.slots - len(self.running)
+        return self.share.slots - len(self.running) - self.reserved.total()
+
+    @property
+    def by_account(self) -> Counter[str]:
+        """The number of slots that each account uses."""
+        return Counter(self.running.values()) + self.reserved
+
+    def free_reserved(self, account_id: str) -> None:
+        self.reserved -= Counter([account_id])
 
     @property
     def can_claim(self) -> bool:
@@ -85,14 +100,56 @@ class _Lane:
         return self.free > 0 if not self.share.is_old else self.free * 4 >= self.share.slots
 
 
+class EarlySteps:
+    """The `StepSlots` of a server: slots of its `StepRunner`, as long as that runs."""
+
+    def __init__(self) -> None:
+        self.runner: StepRunner | None = None
+
+    def reserve(self, account_id: str) -> "_Slot | None":
+        """Reserve a slot. Return `None` if the account must wait for its turn."""
+        return None if self.runner is None else self.runner.reserve(account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """A reserved slot. `start_step` starts a step in it, and `check_later` notes a recording whose save is unclear."""
+
+    lane: _Lane
+    account_id: str
+    start_step: Callable[[_Lane, Recording], None]
+    check_later: Callable[[str], None]
+
+    def start(self, recording: Recording) -> None:
+        self.free()
+        self.start_step(self.lane, recording)
+
+    def free(self) -> None:
+        self.lane.free_reserved(self.account_id)
+
+    def free_unclear(self, recording_id: str) -> None:
+        self.free()
+        self.check_later(recording_id)
+
+
 class StepRunner:
     """Claims and runs due steps, by the shares of each kind of work."""
 
-    def __init__(self, upkeep: Upkeep, wake: WakeSignal, shares: Mapping[Work | None, Share] = SHARES) -> None:
+    def __init__(
+        self,
+        upkeep: Upkeep,
+        wake: WakeSignal,
+        shares: Mapping[Work | None, Share] = SHARES,
+        early: EarlySteps | None = None,
+    ) -> None:
+        """While this runs, the slots of `early` are those of this runner."""
         self._upkeep = upkeep
+        self._early = early or EarlySteps()
         self._wake = wake
         self._lanes = [_Lane(work, share) for work, share in shares.items()]
         self._stopping = False
+        # A step that a request starts must not have the context of the request.
+        self._context = copy_context()
         self._errors = ErrorLog(_log)
         self.failed_claims = 0
         """How many claims in sequence have failed."""
@@ -107,6 +164,7 @@ class StepRunner:
     async def run(self) -> None:
         """Run until `stop`. While the store is unreachable, the wait between two claims grows."""
         wait = _POLL_SECONDS
+        self._early.runner = self
         while not self._stopping:
             try:
                 await self.claim()
@@ -122,7 +180,16 @@ class StepRunner:
     def stop(self) -> None:
         """Stop claiming. The loop is not cancelled: a cancelled claim would leave its recordings leased but not run."""
         self._stopping = True
+        self._early.runner = None
         self._wake()
+
+    def reserve(self, account_id: str) -> _Slot | None:
+        """Reserve a slot to finalize a recording of an account; `None` if that must wait for a claim."""
+        lane = next(lane for lane in self._lanes if lane.work is Work.FINALIZE)
+        if lane.has_more or lane.free <= 0 or lane.by_account[account_id] >= lane.share.most_of_account:
+            return None
+        lane.reserved[account_id] += 1
+        return _Slot(lane, account_id, self._start, self._upkeep.check_later)
 
     async def claim(self) -> None:
         """Start as many due steps as there are free slots. A finished step wakes the loop, which starts more steps."""
@@ -145,11 +212,14 @@ class StepRunner:
         limit = min(lane.free, _MAX_CLAIMED)
         if lane.work is None:
             return await self._upkeep.claims.claim_stranded(limit)
-        running = Counter(lane.running.values())
-        return await self._upkeep.claims.claim(lane.work, limit, lane.turn, running, lane.share.most_of_account)
+        most = lane.share.most_of_account
+        claimed = await self._upkeep.claims.claim(lane.work, limit, lane.turn, lane.by_account, most)
+        used = lane.by_account + Counter(recording.account_id for recording in claimed)
+        lane.has_more = len(claimed) >= limit or any(count >= most for count in used.values())
+        return claimed
 
     def _start(self, lane: _Lane, recording: Recording) -> None:
-        task = asyncio.create_task(self._upkeep.step(recording))
+        task = asyncio.create_task(self._upkeep.step(recording), context=self._context.copy())
         lane.running[task] = recording.account_id
         task.add_done_callback(lambda done: self._done(lane, done))
 
@@ -162,6 +232,14 @@ class StepRunner:
 
     def _done(self, lane: _Lane, task: asyncio.Task[Recording]) -> None:
         del lane.running[task]
-        self._wake()
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        # Most recordings need no other step now. Then a claim would find nothing.
+        if lane.share.is_old or lane.has_more or task.cancelled() or error is not None or _is_due(task.result()):
+            self._wake()
+        if error is not None:
             self._errors.write("step crashed", error if isinstance(error, Exception) else RuntimeError(repr(error)))
+
+
+def _is_due(recording: Recording) -> bool:
+    """Return true if a recording needs another step soon after the one that was saved last."""
+    return recording.due_at is not None and recording.due_at <= recording.modified + SECOND

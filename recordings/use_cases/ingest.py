@@ -15,13 +15,13 @@ from recordings.model.call import Call
 from recordings.model.errors import Conflict
 from recordings.model.events import Created, Discarded, Ended, Failed, Reopened, Withdrawn
 from recordings.model.options import FORMATS, MAX_TIME_LIMIT, RecordingOptions
-from recordings.model.recording import EndCause, Reason, Recording, State
+from recordings.model.recording import EndCause, Lease, Reason, Recording, State
 from recordings.model.retention import delete_at
 from recordings.ports.audio import Spool
 from recordings.ports.audit import Audit, Refusals, list_object
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore, StoreUnavailableError, Taken, Unique
-from recordings.ports.wake_up import WakeUp
+from recordings.ports.wake_up import NoSlots, StepSlots, WakeUp
 from recordings.rules.access import require_scope
 from recordings.rules.held_source import first_of, has_stored_audio
 from recordings.rules.lifecycle import apply, due_at
@@ -29,6 +29,7 @@ from recordings.use_cases.authorized import Authorized, no_recording
 from recordings.use_cases.quotas import Quotas
 from recordings.use_cases.save_event import MAX_TRIES, RecordingWriter
 from recordings.use_cases.start import describe_origin, recording_of_call
+from recordings.use_cases.work_claims import LEASE
 
 EMPTY_SHA256: Final = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 """The SHA-256 of no bytes."""
@@ -49,8 +50,9 @@ class Ingest:
         admit: Callable[[Call], Awaitable[None]] | None = None,
         quotas: Quotas | None = None,
         undo_later: Callable[[Recording], None] | None = None,
+        slots: StepSlots | None = None,
     ) -> None:
-        """Make the use cases.
+        """Make the use cases. By default, `slots` has no free slots.
 
         - `admit` raises `ForbiddenByPolicy` if a lock forbids to record a call.
         - `undo_later` receives a recording that the store may have written without a confirmation.
@@ -64,6 +66,7 @@ class Ingest:
         self._clock = clock
         self._audit = audit
         self._wake = wake
+        self._slots = slots or NoSlots()
         self._node = node
         self._authorized = Authorized(store)
 
@@ -131,14 +134,35 @@ class Ingest:
                 return original
             ended = Ended(at=self._clock.now(), cause=EndCause.RECEIVED, source_sha256=sha256)
             try:
-                finished = await self._writer.save_event(recording, ended)
+                finished = await self._end(recording, ended)
             except Taken:
                 # Another copy was finished in this moment.
                 continue
-            self._wake()
             return await self._first_copy(finished)
         message = f"other copies of recording {recording.id} keep changing: try again"
         raise Conflict(message, recording_id=recording.id)
+
+    async def _end(self, recording: Recording, ended: Ended) -> Recording:
+        """Save the end of an upload. Start its next step at once if there is a slot for it, without a claim."""
+        slot = self._slots.reserve(recording.account_id)
+        if slot is None:
+            finished = await self._writer.save_event(recording, ended)
+            self._wake()
+            return finished
+        lease = Lease(self._node, ended.at + LEASE)
+        try:
+            finished = await self._writer.save_event(recording, ended, lease=lease)
+        except Taken:
+            slot.free()
+            raise
+        except BaseException:
+            slot.free_unclear(recording.id)
+            raise
+        if finished.lease == lease:
+            slot.start(finished)
+        else:
+            slot.free()
+        return finished
 
     async def _first_copy(self, finished: Recording) -> Recording:
         """Return the recording that will be stored of these bytes.

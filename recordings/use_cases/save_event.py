@@ -47,10 +47,13 @@ class RecordingWriter:
         await self._write(Change(event, None, recording))
         return recording
 
-    async def save_event(self, recording: Recording, event: Event, *, only_in: State | None = None) -> Recording:
+    async def save_event(
+        self, recording: Recording, event: Event, *, only_in: State | None = None, lease: Lease | None = None
+    ) -> Recording:
         """Apply an event and save the result. After a lost race, load the recording and apply the event to it again.
 
         With `only_in`, the event is applied in that state only; in any other state the recording is returned unchanged.
+        With a `lease`, the same write leases the recording's next step.
 
         Raises:
             Refused: the event is not allowed in the state that the recording has now.
@@ -64,6 +67,8 @@ class RecordingWriter:
             if only_in is not None and current.state is not only_in:
                 return current
             changed = apply(current, event)
+            if changed is not current and lease is not None:
+                changed = leased(changed, lease)
             if changed is current or await self._write(Change(event, current, changed)):
                 return changed
             current = await self._store.load(recording.id)

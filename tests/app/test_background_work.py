@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from graph.server.background_work import MAX_FAILED_CLAIMS, BackgroundWork
-from graph.server.step_runner import Share, StepRunner, WakeSignal
+from graph.server.step_runner import EarlySteps, Share, StepRunner, WakeSignal
 from recordings.model.errors import Conflict, InvalidState
 from recordings.model.events import Begun, Ended, Event
 from recordings.model.recording import EndCause, Recording, State
@@ -26,6 +26,8 @@ class Due:
 
     kind: Kind
     account_id: str = "a"
+    due_at: int | None = None
+    modified: int = 0
 
 
 class Work:
@@ -121,6 +123,45 @@ async def test_all_due_steps_run_a_few_at_a_time() -> None:
     running = asyncio.create_task(steps.run())
     await until(lambda: work.done == 50)
     assert work.most == 3
+    steps.stop()
+    await running
+
+
+async def test_a_reserved_slot_starts_a_step_without_a_claim() -> None:
+    work, early = Work(), EarlySteps()
+    work.gate.clear()
+    steps = StepRunner(cast("Upkeep", work), WakeSignal(), {Kind.FINALIZE: Share(3, 2)}, early)
+    assert early.reserve("a") is None, "before the server has recovered"
+    running = asyncio.create_task(steps.run())
+    await until(lambda: early.runner is not None)
+    await asyncio.sleep(0)
+    first, second, other = (early.reserve(account) for account in ("a", "a", "b"))
+    assert first is not None
+    assert second is not None
+    assert other is not None
+    assert early.reserve("a") is None, "the account has its share"
+    assert early.reserve("c") is None, "there is no slot"
+    other.free()
+    second.free_unclear("id")
+    assert work.checked_later == ["id"]
+    first.start(cast("Recording", Due(Kind.FINALIZE)))
+    assert steps.running == (1, 0)
+    work.gate.set()
+    await until(lambda: work.done == 1)
+    steps.stop()
+    assert early.reserve("a") is None, "the server stops"
+    await running
+
+
+async def test_an_early_step_does_not_pass_due_ones() -> None:
+    work, early = Work(due=9), EarlySteps()
+    work.gate.clear()
+    steps = StepRunner(cast("Upkeep", work), WakeSignal(), {Kind.FINALIZE: Share(8, 7)}, early)
+    running = asyncio.create_task(steps.run())
+    await until(lambda: work.running == 8)
+    assert early.reserve("b") is None
+    work.gate.set()
+    await until(lambda: work.done == 9 and early.reserve("b") is not None)
     steps.stop()
     await running
 

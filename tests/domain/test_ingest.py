@@ -18,11 +18,13 @@ from recordings.model.errors import Conflict, Forbidden, NotFound, NotRecording,
 from recordings.model.events import Discarded, Failed, Lost, Missing, Purged, Restored, Stored, Trashed
 from recordings.model.instants import SECOND
 from recordings.model.quota import Quota
-from recordings.model.recording import EndCause, Reason, Recording, State
-from recordings.ports.recording_store import Taken
+from recordings.model.recording import EndCause, Lease, Reason, Recording, State
+from recordings.ports.recording_store import StoreUnavailableError, Taken
+from recordings.ports.wake_up import NoSlots, StepSlots
 from recordings.use_cases.ingest import EMPTY_SHA256, Ingest
 from recordings.use_cases.recordings import Recordings
 from recordings.use_cases.save_event import RecordingWriter
+from recordings.use_cases.work_claims import LEASE
 from tests.contract.metadata.samples import AUDIO
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_recorder import FakeRecorder
@@ -44,9 +46,18 @@ class Receiver:
     clock: FakeClock = field(default_factory=FakeClock)
     audit: MemoryAudit = field(default_factory=MemoryAudit)
     done: list[str] = field(default_factory=list)
+    slots: StepSlots = field(default_factory=NoSlots)
 
     def ingest(self, node: str = "node-1") -> Ingest:
-        return Ingest(store=self.store, spool=self.spool, clock=self.clock, audit=self.audit, wake=self, node=node)
+        return Ingest(
+            store=self.store,
+            spool=self.spool,
+            clock=self.clock,
+            audit=self.audit,
+            wake=self,
+            node=node,
+            slots=self.slots,
+        )
 
     def __call__(self) -> None:
         self.done.append("wake")
@@ -68,6 +79,26 @@ class Receiver:
         await writer.write(b"audio")
         await writer.close()
         return opened
+
+
+class Slots:
+    """Step slots that note what happens with them."""
+
+    def __init__(self) -> None:
+        self.done: list[Any] = []
+
+    def reserve(self, account_id: str) -> "Slots":
+        self.done.append(("reserve", account_id))
+        return self
+
+    def start(self, recording: Recording) -> None:
+        self.done.append(("start", recording))
+
+    def free(self) -> None:
+        self.done.append("free")
+
+    def free_unclear(self, recording_id: str) -> None:
+        self.done.append(("unclear", recording_id))
 
 
 @pytest.fixture
@@ -327,3 +358,38 @@ async def test_an_unknown_recording_is_not_found(receiver: Receiver) -> None:
         await receiver.ingest().finish(unknown, ONE)
     with pytest.raises(NotFound):
         await receiver.ingest().break_off("202611-x", "gone")
+
+
+async def test_the_write_that_ends_an_upload_leases_its_first_step(receiver: Receiver) -> None:
+    opened, slots = await receiver.open(), Slots()
+    ingest = replace(receiver, slots=slots).ingest()
+    finished = await ingest.finish(opened, ONE)
+    assert slots.done == [("reserve", ACCOUNT), ("start", finished)]
+    assert finished.lease == Lease("node-1", receiver.clock.now() + LEASE)
+    assert receiver.done == []
+    assert await receiver.store.load(opened.id) == finished
+    # Its step ends the lease.
+    assert (await receiver.store_audio(finished)).lease is None
+    # The upload has ended already, so its step may be running.
+    assert (await ingest.finish(opened, ONE)).state is State.STORED
+
+
+async def test_a_slot_is_free_again_if_its_step_cannot_start(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, slots = await receiver.open(), Slots()
+    ingest = replace(receiver, slots=slots).ingest()
+
+    async def fail(*_arguments: Any) -> bool:
+        raise StoreUnavailableError("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(receiver.store, "save", fail)
+        with pytest.raises(StoreUnavailableError):
+            await ingest.finish(opened, ONE)
+    assert slots.done[1:] == [("unclear", opened.id)]
+    # The watchdog ends the upload before its sender does.
+    await ingest.break_off(opened.id, "too slow")
+    slots.done.clear()
+    assert (await ingest.finish(opened, ONE)).state is State.FAILED
+    assert slots.done[1:] == ["free"]
