@@ -26,14 +26,18 @@ def config() -> None:
 def check(options: Mapping[str, str | None]) -> None:
     """Check all settings as `serve` does, and print each setting that has a source: an option, a variable or the file.
 
-    Nothing is opened, and no server is reached. The exit code is 2 if a setting is invalid.
+    No store is opened, and no server is reached. The files that settings name are read, except the key. The exit code
+    is 2 if a setting is invalid.
     """
+    from graph.execution.trusted_documents import TrustedFileError, read_trusted
     from graph.open_parts import CannotOpenError, check_settings
 
     settings = settings_from(options)
     try:
         check_settings(settings)
-    except CannotOpenError as error:
+        if settings.graphql_trusted is not None:
+            read_trusted(settings.graphql_trusted)
+    except (CannotOpenError, TrustedFileError) as error:
         raise click.UsageError(str(error)) from error
     path = config_path(os.environ, options)
     found = sources(os.environ, options)

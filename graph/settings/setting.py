@@ -12,6 +12,7 @@ _ORIGIN: Final = re.compile(
     r"[a-z][a-z0-9+.-]*://(?:[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?"
 )
 _ADDRESS: Final = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+_INTEGER: Final = re.compile(r"[+-]?[0-9]+")
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 
@@ -102,6 +103,9 @@ class Setting:
     def _convert(self, text: str) -> Any:
         if self.type is tuple:
             return tuple(item for part in text.split(",") if (item := part.strip()))
+        if self.type is int and not _INTEGER.fullmatch(text):
+            # `int` also reads 1_0 as 10, and the digits of other scripts.
+            raise ValueError(text)
         if self.type is not bool:
             return self.type(text)
         if text.lower() in _TRUE | _FALSE:

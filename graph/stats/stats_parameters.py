@@ -156,7 +156,8 @@ Number = TypeVar("Number", int, float)
 
 def _number(name: str, text: str, kind: Callable[[str], Number], allowed: str) -> Number:
     try:
-        if text.isascii() and len(text) <= _DIGITS:
+        # Python reads 1_0 as 10.
+        if text.isascii() and "_" not in text and len(text) <= _DIGITS:
             return kind(text)
     except ValueError:
         pass

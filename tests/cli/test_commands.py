@@ -316,6 +316,8 @@ def test_help_promises_json_only_for_commands_that_list_or_change_data(cli: Comm
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
+        ({"RECORDINGS_PORT": "80_80"}, "must be an integer from 1 to 65535, not '80_80'"),
+        ({"RECORDINGS_PORT": "\u0668\u0660"}, "must be an integer from 1 to 65535"),
         ({"RECORDINGS_PORT": "none"}, "RECORDINGS_PORT (or --port) must be an integer from 1 to 65535, not 'none'"),
         ({"RECORDINGS_DRIVER": "odbc"}, "RECORDINGS_DRIVER (or --driver) must be one of pymongo, motor, not 'odbc'"),
         ({"RECORDINGS_GRAPHIQL": "maybe"}, "on or off"),

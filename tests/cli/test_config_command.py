@@ -110,6 +110,7 @@ def test_check_prints_each_source_and_no_password(cli: CommandLine, tmp_path: Pa
     [
         ('media = "folder"', "is not a URL for audio"),
         ('media_options = "/absent.json"', "/absent.json cannot be read"),
+        ('graphql_trusted = "/absent.json"', "trusted documents: /absent.json"),
         ('mongodb = "mongodb://h:99999/x"', "RECORDINGS_MONGODB cannot be used"),
         ('delivery_places = ["nosuch"]', "RECORDINGS_DELIVERY_PLACES cannot be used"),
         ('private_hosts = ["10.0.0.0/99"]', "RECORDINGS_PRIVATE_HOSTS cannot be used"),
