@@ -118,8 +118,8 @@ def drop(message: bytes) -> None:
         note_lag(json.loads(message)["mark"]["name"])
 
 
-def drop_all(messages: Sequence[tuple[int, bytes]]) -> int:
-    for _, message in messages:
+def drop_all(_opcode: int, messages: Sequence[bytes]) -> int:
+    for message in messages:
         drop(message)
     return len(messages)
 

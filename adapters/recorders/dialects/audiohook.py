@@ -54,6 +54,13 @@ class AudioHookStream:
     def audio(self, message: bytes, is_text: bool) -> None:  # noqa: FBT001 - as in `Decoder`
         """Return `None`: there are only five messages a second."""
 
+    def tracks(self, messages: Sequence[bytes], is_text: bool) -> None:  # noqa: FBT001 - as in `Decoder`
+        """Return `None`, as `audio` does."""
+
+    def is_note(self, message: bytes, is_text: bool) -> bool:  # noqa: ARG002, FBT001 - as in `Decoder`
+        """Return false: only `receive` decodes such a message."""
+        return False
+
     def receive(self, message: str | bytes) -> Sequence[Event]:
         """Decode a message.
 

@@ -30,6 +30,13 @@ class BinaryStream:
             else self._audio(self._format, message)
         )
 
+    def tracks(self, messages: Sequence[bytes], is_text: bool) -> None:  # noqa: FBT001 - as in `Decoder`
+        """Return `None`: a message needs little more than its time, which is that of its arrival."""
+
+    def is_note(self, message: bytes, is_text: bool) -> bool:  # noqa: ARG002, FBT001 - as in `Decoder`
+        """Return false: only `receive` decodes such a message."""
+        return False
+
     def receive(self, message: str | bytes) -> Sequence[Event]:
         """Decode a message.
 

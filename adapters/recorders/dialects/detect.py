@@ -16,7 +16,7 @@ from adapters.recorders.dialects.exotel import ExotelStream
 from adapters.recorders.dialects.jambonz import JambonzStream
 from adapters.recorders.dialects.loose_json import parse_object, to_object
 from adapters.recorders.dialects.plivo import PlivoStream
-from adapters.recorders.dialects.stream_events import Audio, Decoder, Event
+from adapters.recorders.dialects.stream_events import Audio, Decoder, Event, Timed
 from adapters.recorders.dialects.stream_limits import ProtocolError, UnknownDialect
 from adapters.recorders.dialects.telnyx import TelnyxStream
 from adapters.recorders.dialects.twilio import TwilioStream
@@ -50,6 +50,8 @@ _START_NAMES: Final[Sequence[tuple[AbstractSet[str], Callable[[Mapping[str, str]
 
 AudioOf = Callable[[bytes, bool], Sequence[Audio] | None]
 """`Decoder.audio`."""
+TracksOf = Callable[[Sequence[bytes], bool], Sequence[Sequence[Timed]] | None]
+"""`Decoder.tracks`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,12 @@ class AnyStream:
         self._decoder: Decoder | None = DIALECTS[dialect](self._parameters) if dialect else None
         self.audio: AudioOf = _no_audio if self._decoder is None else self._decoder.audio
         """As in `Decoder`. The decoder's own method, so that a message needs one call less."""
+        self.tracks: TracksOf = _no_audio if self._decoder is None else self._decoder.tracks
         self._undecided: TwilioStream | None = None
+
+    def is_note(self, message: bytes, is_text: bool) -> bool:  # noqa: FBT001 - as in `Decoder`
+        """As in `Decoder`."""
+        return self._decoder is not None and self._decoder.is_note(message, is_text)
 
     @property
     def closes_normally(self) -> bool:
@@ -109,7 +116,7 @@ class AnyStream:
             return self._decoder.receive(message)
         decoder = self._find(message)
         if decoder is not self._undecided:
-            self._decoder, self.audio = decoder, decoder.audio
+            self._decoder, self.audio, self.tracks = decoder, decoder.audio, decoder.tracks
         return decoder.receive(message)
 
     def _find(self, message: str | bytes) -> Decoder:
@@ -149,5 +156,5 @@ class AnyStream:
         raise UnknownDialect(f"the first message belongs to no known dialect. {_ADVICE}")
 
 
-def _no_audio(_message: bytes, _is_text: bool, /) -> None:  # noqa: FBT001 - as in `Decoder`
+def _no_audio(_messages: bytes | Sequence[bytes], _is_text: bool, /) -> None:  # noqa: FBT001 - as in `Decoder`
     """Return `None`: the dialect is not known yet."""

@@ -31,9 +31,11 @@ from adapters.recorders.dialects.stream_events import (
     Mark,
     StreamStarted,
     StreamStopped,
+    Timed,
 )
 from adapters.recorders.dialects.stream_format import StreamFormat, format_of
 from adapters.recorders.dialects.stream_limits import MAX_MESSAGE, MAX_NAME, ProtocolError, check_name
+from recordings.ports.audio import Codec
 
 MAX_TIMESTAMP: Final = 2**53
 """Milliseconds. Some senders count from 1970."""
@@ -46,8 +48,16 @@ _MALFORMED: Final = (msgspec.DecodeError, RecursionError, UnicodeError)
 
 class _Media(msgspec.Struct, gc=False):
     track: Literal["inbound", "outbound"]
-    timestamp: Annotated[int, msgspec.Meta(ge=0, lt=MAX_TIMESTAMP)]
     payload: bytes
+    at_ms: Annotated[int, msgspec.Meta(ge=0, lt=MAX_TIMESTAMP)] = msgspec.field(name="timestamp")
+
+
+class _Named(msgspec.Struct, gc=False):
+    event: str
+
+
+_decode_name: Final = msgspec.json.Decoder(_Named).decode
+_NOTES: Final = frozenset({"mark", "dtmf"})
 
 
 @cache
@@ -79,7 +89,9 @@ class JsonStream:
         self._stream_id = ""
         self._call_id = ""
         self._other_track: str | None = None
-        self._last: list[Audio | None] = [None, None]
+        self._last_at: list[float] = [0, 0]
+        """The time and the length in ticks of the last audio of each track."""
+        self._last_ticks = [0, 0]
         self._ignored = IgnoredMessages()
         self._has_ignored = False
         self._decode = _frame_decoder(self.names.stream_id).decode
@@ -97,7 +109,46 @@ class JsonStream:
         if stream_id and stream_id != self._stream_id:
             return None
         track = self._track(media.track)
-        return None if track is None else (self._audio(track, media.timestamp, media.payload),)
+        return None if track is None else (self._audio(track, media.at_ms, media.payload),)
+
+    def tracks(self, messages: Sequence[bytes], is_text: bool = True, /) -> Sequence[Sequence[Timed]] | None:  # noqa: ARG002, FBT001, FBT002
+        """Return the audio of `media` messages in their usual form by track: `audio` at half of its cost."""
+        if self.state is not _STARTED or self._has_ignored or self._format.codec is Codec.OPUS:
+            return None
+        joined = b"".join(messages)
+        # As in `audio`. More than this in one read is unusual, too.
+        if len(joined) > MAX_MESSAGE or not joined.isascii():
+            return None
+        try:
+            frames = [*map(self._decode, messages)]
+        except _MALFORMED:
+            return None
+        own, found = self._stream_id, ([], [])  # type: str, tuple[list[_Media], list[_Media]]
+        indexes = self._tracks
+        for frame in frames:
+            media, stream_id = frame.media, frame.stream_id
+            track = indexes.get(media.track)
+            if track is None or (stream_id and stream_id != own):
+                return None
+            found[track].append(media)
+        # `audio` would do the same again, if it decodes these messages after this.
+        for track, medias in enumerate(found):
+            if medias:
+                self._last_at[track] = medias[-1].at_ms
+                self._last_ticks[track] = len(medias[-1].payload) // self._format.width
+        if found[indexes["inbound"]]:
+            self._other_track = ""
+        return found
+
+    def is_note(self, message: bytes, is_text: bool = True, /) -> bool:  # noqa: ARG002, FBT001, FBT002
+        """Return true, and decode the message, if it is a `Mark` or a `Dtmf`."""
+        if self.state is not _STARTED or len(message) > MAX_MESSAGE or not message.isascii():
+            return False
+        try:
+            name = _decode_name(message).event
+            return name in _NOTES and isinstance(self._event(message), Mark | Dtmf)
+        except (*_MALFORMED, ProtocolError):
+            return False
 
     def receive(self, message: str | bytes) -> Sequence[Event]:
         """Decode a message.
@@ -117,13 +168,12 @@ class JsonStream:
         if self._has_ignored:
             self._ignored.reset()
             self._has_ignored = False
-        self._last[track] = audio = Audio(track, at_ms, payload)
-        return audio
+        self._last_at[track], self._last_ticks[track] = at_ms, self._format.ticks(payload)
+        return Audio(track, at_ms, payload)
 
     def _end_ms(self, track: int) -> float:
         """Return the time at which the last audio of a track ended."""
-        last = self._last[track]
-        return 0 if last is None else (last.at_ms or 0) + self._format.milliseconds(last.payload)
+        return self._last_at[track] + self._last_ticks[track] * 1_000 / self._format.ticks_per_second
 
     def _ignore(self, event: str) -> Event:
         self._has_ignored = True

@@ -35,6 +35,18 @@ class StreamStarted:
     continues: bool = False
 
 
+class Timed(Protocol):
+    """Bytes of a track. `at_ms` counts from the start of the stream."""
+
+    @property
+    def at_ms(self) -> float | None:
+        """`None` means that the bytes follow the last."""
+
+    @property
+    def payload(self) -> bytes:
+        """The audio."""
+
+
 class Audio(msgspec.Struct, frozen=True, gc=False):
     """Bytes of one track. `at_ms` counts from the start of the stream; `None` means that the bytes follow the last.
 
@@ -107,6 +119,12 @@ class Decoder(Protocol):
 
     def audio(self, message: bytes, is_text: bool, /) -> Sequence[Audio] | None:  # noqa: FBT001 - faster
         """Return the audio of a message in its usual form, as `receive` does. `None`: only `receive` can decode it."""
+
+    def tracks(self, messages: Sequence[bytes], is_text: bool, /) -> Sequence[Sequence[Timed]] | None:  # noqa: FBT001
+        """Return the audio of many messages by track, as `audio` does. `None`: decode each of them with `audio`."""
+
+    def is_note(self, message: bytes, is_text: bool, /) -> bool:  # noqa: FBT001
+        """Return true, and decode the message, if it is a `Mark` or a `Dtmf`. Otherwise only `receive` decodes it."""
 
     def receive(self, message: str | bytes) -> Sequence[Event]:
         """Decode a message.

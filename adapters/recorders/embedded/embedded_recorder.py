@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import structlog
 
-from adapters.recorders.dialects.stream_events import Audio
+from adapters.recorders.dialects.stream_events import Audio, Timed
 from adapters.recorders.dialects.stream_format import StreamFormat
 from adapters.recorders.embedded.gathered_reads import NOTICED
 from adapters.recorders.embedded.live_call import POLICY_VIOLATION, RESTARTING, LiveCall, StreamEnd, end_of_leg
@@ -165,6 +165,23 @@ class EmbeddedRecorder:
         if now is None:
             self.flush(live)
         return wait
+
+    def receive_usual(self, live: LiveCall, tracks: Sequence[Sequence[Timed]], now: float) -> bool:
+        """Record the frames of one read at once. Return false, and record none, if something about one is unusual.
+
+        The result is that of `receive_audio` for each frame and of `flush`.
+        """
+        found = live.receive_usual(tracks, now)
+        if found is None:
+            return False
+        for take in tuple(live.takes.values()):
+            try:
+                for track, position, payload in found:
+                    take.write(track, position, payload)
+                take.flush()
+            except OSError:
+                self._end_after_error(live, take)
+        return True
 
     def flush(self, live: LiveCall) -> None:
         """Write the frames that wait."""

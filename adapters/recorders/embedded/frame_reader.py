@@ -4,7 +4,8 @@ Nearly all frames of a media stream are messages of one frame. They are read her
 invalid, are left to the parser of the library, which costs ten times as much.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from struct import Struct
 from typing import Final
 
 from websockets.frames import apply_mask  # type: ignore[attr-defined] # in C, if it is compiled
@@ -23,6 +24,11 @@ _HEAD: Final = 6
 _SHORT: Final = 126
 _LENGTH_SIZES: Final = {126: 2, 127: 8}
 """The values of the length that stand for a length in the next bytes, and how many these are."""
+_USUAL: Final = Struct(">L4s")
+"""The head of a usual message, whose length is in two bytes: these, the first two bytes, and the masking key."""
+_USUAL_SIZE: Final = _USUAL.size
+_MAX_GROUP: Final = 16
+"""How many messages are unmasked before they are handled. More would use more memory."""
 
 
 class FrameReader:
@@ -38,11 +44,43 @@ class FrameReader:
         self._is_over = False
         """Whether a close frame or an invalid frame has arrived."""
 
-    def receive(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Yield the opcode and the content of each message, or `OTHER` and the bytes of another frame."""
+    def receive(self, data: bytes) -> Iterator[tuple[int, Sequence[bytes]]]:
+        """Yield the opcode and the contents of messages that follow each other, or `OTHER` and another frame."""
         if self._rest:
             data = self._joined(data)
         begin, end = 0, len(data)
+        while begin < end and data[begin] in _MESSAGES and not self._is_in_message and not self._is_over:
+            opcode = data[begin] - _FIN
+            contents, begin = self._usual(data, begin)
+            if not contents:
+                break
+            yield opcode, contents
+        if begin < end:
+            for opcode, content in self._frames(data, begin):
+                yield opcode, (content,)
+
+    def _usual(self, data: bytes, begin: int) -> tuple[Sequence[bytes], int]:
+        """Return the contents of the first messages, if their length is in two bytes, and the end of their frames.
+
+        All of them have the same opcode. Four such messages arrive in a read, so nothing else is looked at.
+        """
+        contents: list[bytes] = []
+        unpack = _USUAL.unpack_from
+        kind = data[begin] << 24 | (_MASKED | _SHORT) << 16
+        most, last = min(self._max_size, 0xFFFF), len(data) - _USUAL_SIZE
+        while begin <= last and len(contents) < _MAX_GROUP:
+            head, key = unpack(data, begin)
+            start = begin + _USUAL_SIZE
+            stop = start + head - kind
+            if not 0 <= head - kind <= most or stop > len(data):
+                break
+            contents.append(apply_mask(data[start:stop], key))
+            begin = stop
+        return contents, begin
+
+    def _frames(self, data: bytes, begin: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the opcode and the content of each message, or `OTHER` and the bytes of another frame."""
+        end = len(data)
         while begin < end:
             if self._is_over:
                 yield OTHER, data[begin:]

@@ -1,11 +1,11 @@
 """A call whose audio arrives: its stream, its position and its open takes."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from adapters.recorders.dialects.stream_events import Audio
+from adapters.recorders.dialects.stream_events import Audio, Timed
 from adapters.recorders.dialects.stream_format import StreamFormat
 from adapters.recorders.embedded.recorder_limits import Limits
 from adapters.recorders.embedded.stream_positions import StreamPositions
@@ -131,6 +131,30 @@ class LiveCall:
         wait = self.positions.lead(position, now) - self._limits.resume_lead
         self.positions.postpone(now + wait)
         return position, wait
+
+    def receive_usual(self, tracks: Sequence[Sequence[Timed]], now: float) -> Sequence[tuple[int, int, bytes]] | None:
+        """Count frames of both tracks at once, if `receive_audio` would find nothing unusual in any of them.
+
+        Return the track, the position and the audio of each track that has frames. `None`: nothing is counted.
+        """
+        if not self.is_answer_reported:
+            return None
+        positions, takes, ends = self.positions, self.takes.values(), []
+        for track, frames in enumerate(tracks):
+            end = positions.end_after(track, frames) if frames else positions.end(track)
+            if end is None or positions.is_ahead(end, now) or not all(take.has_room(end) for take in takes):
+                return None
+            ends.append(end)
+        found = []
+        for track, frames in enumerate(tracks):
+            if frames:
+                begin = positions.end(track)
+                positions.follow(track, frames, ends[track], now)
+                payload = b"".join([frame.payload for frame in frames])
+                if payload:
+                    self._has_audio[track] = True
+                found.append((track, begin, payload))
+        return found
 
 
 def end_of_leg(cause: EndCause, call: Call, live_calls: Iterable[LiveCall]) -> EndCause:

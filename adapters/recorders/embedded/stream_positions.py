@@ -5,10 +5,11 @@ again, after a reconnect or within a stream. They may jump ahead, or count from 
 continues at the call's position by this server's clock. The time in between becomes silence.
 """
 
-from collections import deque
+from array import array
+from collections.abc import Sequence
 from typing import Final
 
-from adapters.recorders.dialects.stream_events import Audio
+from adapters.recorders.dialects.stream_events import Audio, Timed
 from adapters.recorders.dialects.stream_format import StreamFormat
 from recordings.ports.audio import Codec
 
@@ -25,13 +26,13 @@ MIN_GAP: Final = 0.06
 MAX_GAPS: Final = 64
 """Maximum number of gaps that late frames can fill, for each side."""
 REMEMBERED: Final = 16
-"""Number of frames in which a repeated frame is found, for each side."""
+"""Number of frames in which a repeated frame is found, for each side. A power of two."""
 
 
 class _SideState:
     """The audio of one side so far."""
 
-    __slots__ = ("_rate", "end", "gaps", "is_unsure", "last_at", "offset", "recent")
+    __slots__ = ("_rate", "end", "gaps", "is_unsure", "last_at", "offset", "recent", "seen")
 
     def __init__(self, now: float, rate: int) -> None:
         self._rate = rate
@@ -40,9 +41,23 @@ class _SideState:
         self.end = 0
         self.last_at = now
         self.gaps: list[tuple[int, int]] = []
-        self.recent: deque[Audio] = deque(maxlen=REMEMBERED)
+        self.recent = array("q", bytes(8 * REMEMBERED))
+        """Hashes of the last frames. The frames themselves would use all CPU caches, with hundreds of streams."""
+        self.seen = 0
         self.is_unsure = False
         """Whether the other side's timestamps have started again since the last frame of this side."""
+
+    def remember(self, frames: Sequence[Timed]) -> None:
+        """Note frames, so that a repeated one is found."""
+        recent, seen = self.recent, self.seen
+        for frame in frames:
+            recent[seen & (REMEMBERED - 1)] = hash((frame.at_ms, frame.payload))
+            seen += 1
+        self.seen = seen
+
+    def forget(self) -> None:
+        """Find none of the frames so far again."""
+        self.recent = array("q", bytes(8 * REMEMBERED))
 
     def expected(self, now: float, length: int) -> int:
         """Return the position, by the clock, of a frame of this length that arrives now."""
@@ -104,12 +119,36 @@ class StreamPositions:
                 return None
             position = found
             self._note_gap(position)
-        side.recent.append(audio)
+        side.remember((audio,))
         side.last_at = self.last_audio_at = now
         end = position + (len(payload) // self._width if self._width else self._format.ticks(payload))
         if end > side.end:  # noqa: PLR1730 - faster than `max`
             side.end = end
         return position
+
+    def end(self, track: int) -> int:
+        """Return the position at which the audio of a track ends."""
+        return self._sides[track].end
+
+    def end_after(self, track: int, frames: Sequence[Timed]) -> int | None:
+        """Return the position at which frames of a track end, if each of them simply follows the last one."""
+        side, width, per_ms = self._sides[track], self._width, self._per_ms
+        if self._is_new_stream or side.is_unsure or not width:
+            return None
+        end, offset = side.end, side.offset
+        for frame in frames:
+            length = len(frame.payload)
+            if frame.at_ms is None or frame.at_ms * per_ms + offset != end or length % width:
+                return None
+            end += length // width
+        return end
+
+    def follow(self, track: int, frames: Sequence[Timed], end: int, now: float) -> None:
+        """Count frames for which `end_after` has returned `end`, as `position_of` does for each of them."""
+        side = self._sides[track]
+        side.remember(frames)
+        side.last_at = self.last_audio_at = now
+        side.end, self.gap = end, None
 
     def _start(self, audio: Audio) -> int:
         """Return the timestamp of a frame in ticks. A frame without one follows the last."""
@@ -138,7 +177,7 @@ class StreamPositions:
             return position
         if (filled := _fill(side.gaps, position, length, self._rate)) is not None:
             return filled
-        if audio in side.recent:
+        if hash((audio.at_ms, audio.payload)) in side.recent:
             return None
         return side.end if side.end - position <= OVERLAP * self._rate else self._restart(audio, now)
 
@@ -151,21 +190,21 @@ class StreamPositions:
             expected = max(each.expected(now, length) for each in self._sides)
             side.offset = other.offset = expected - start
             for each in self._sides:
-                each.recent.clear()
+                each.forget()
                 each.is_unsure = False
             return
         side.is_unsure = False
         expected = side.expected(now, length)
         if abs(start + other.offset - expected) < abs(start + side.offset - expected):
             side.offset = other.offset
-            side.recent.clear()
+            side.forget()
 
     def _restart(self, audio: Audio, now: float) -> int:
         """Continue a side at the position by the clock, because its timestamps started again or jumped."""
         side, other = self._sides[audio.track], self._sides[1 - audio.track]
         position = side.expected(now, self._format.ticks(audio.payload))
         side.offset = position - self._start(audio)
-        side.recent.clear()
+        side.forget()
         other.is_unsure = True
         return position
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from adapters.recorders.dialects.detect import AudioOf
+from adapters.recorders.dialects.detect import AnyStream
 from adapters.recorders.dialects.stream_call import call_of
 from adapters.recorders.dialects.stream_events import (
     Audio,
@@ -26,7 +26,6 @@ from adapters.recorders.dialects.stream_events import (
 from adapters.recorders.dialects.stream_limits import ProtocolError, UnknownDialect
 from adapters.recorders.embedded.arrival_clock import ArrivalClock
 from adapters.recorders.embedded.embedded_recorder import CallIsLive, EmbeddedRecorder
-from adapters.recorders.embedded.frame_reader import TEXT
 from adapters.recorders.embedded.live_call import POLICY_VIOLATION, RESTARTING, LiveCall, StreamEnd
 from adapters.recorders.embedded.slot_shares import SlotShares
 from recordings.model.call import Call
@@ -59,8 +58,8 @@ class Disconnected(Exception):  # noqa: N818 - an expected result
 class DirectRecorder(Protocol):
     """Records messages that are only audio, without waiting."""
 
-    def record_now(self, messages: Sequence[tuple[int, bytes]], decode: AudioOf) -> tuple[int, bool]:
-        """Record messages, each with its opcode, up to the first one that is not usual audio.
+    def record_now(self, messages: Sequence[bytes], is_text: bool, stream: AnyStream) -> tuple[int, bool]:  # noqa: FBT001 - faster
+        """Record messages up to the first one that is not usual audio.
 
         The kernel has the audio when this returns. Return how many messages were recorded, and whether the next one can
         be recorded at once. Otherwise the stream must wait.
@@ -132,6 +131,7 @@ class _StreamSession:
         self._requested_end: StreamEnd | None = None
         self._deadline: asyncio.Timeout | None = None
         self._wait = 0.0
+        self._time = asyncio.get_running_loop().time
 
     async def run(self) -> StreamEnd:
         end = StreamEnd(EndCause.SHUTDOWN, RESTARTING, "")
@@ -239,16 +239,25 @@ class _StreamSession:
             # While nothing is read, TCP flow control slows the sender down.
             await asyncio.sleep(wait)
 
-    def record_now(self, messages: Sequence[tuple[int, bytes]], decode: AudioOf) -> tuple[int, bool]:
+    def record_now(self, messages: Sequence[bytes], is_text: bool, stream: AnyStream) -> tuple[int, bool]:  # noqa: FBT001 - faster
         """Record messages without waiting. Nearly all messages of a stream come this way."""
         live, arrivals = self._live, self._arrivals
         if live is None or arrivals is None:
             return 0, False
-        record, handled, may_go_on, now = self._recorder.receive_audio, 0, True, asyncio.get_running_loop().time()
-        for opcode, message in messages:
-            audios = decode(message, opcode == TEXT)
+        now = self._time()
+        tracks = stream.tracks(messages, is_text)
+        if tracks is not None and self._recorder.receive_usual(live, tracks, now):
+            live.is_paused = False
+            return len(messages), True
+        record, decode, handled, may_go_on = self._recorder.receive_audio, stream.audio, 0, True
+        for message in messages:
+            audios = decode(message, is_text)
             if audios is None:
-                break
+                # Marks and keys are not recorded.
+                if not stream.is_note(message, is_text):
+                    break
+                handled += 1
+                continue
             handled += 1
             live.is_paused = False
             if audios and audios[0].at_ms is None:

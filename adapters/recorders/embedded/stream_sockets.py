@@ -33,6 +33,7 @@ from adapters.recorders.dialects.kazoo_upload import with_plus
 from adapters.recorders.dialects.stream_events import Event
 from adapters.recorders.dialects.stream_limits import UnknownDialect
 from adapters.recorders.embedded.embedded_recorder import EmbeddedRecorder
+from adapters.recorders.embedded.frame_reader import TEXT
 from adapters.recorders.embedded.gathered_reads import GatheredReads
 from adapters.recorders.embedded.live_call import RESTARTING, StreamEnd
 from adapters.recorders.embedded.slot_shares import ClientOf, NoSlot, client_of
@@ -124,10 +125,10 @@ class _WebSocketConnection:
 
     def _recorded(self, socket: WebSocketProtocol, recorder: DirectRecorder) -> OnMessages:
         """Return a function that records the messages up to the first one that is not usual audio."""
-        decode, record = self._stream.audio, recorder.record_now
+        stream, record = self._stream, recorder.record_now
 
-        def record_audio(messages: Sequence[tuple[int, bytes]]) -> int:
-            handled, may_go_on = record(messages, decode)
+        def record_audio(opcode: int, messages: Sequence[bytes]) -> int:
+            handled, may_go_on = record(messages, opcode == TEXT, stream)
             if not may_go_on:
                 # The next message comes in the usual way, which can wait.
                 socket.on_messages = None

@@ -89,6 +89,10 @@ class OpenTake:
             self._write_at(track, offset, payload)
         return False
 
+    def has_room(self, end: int) -> bool:
+        """Return true if the take has begun and does not reach its time limit with audio that ends here."""
+        return self.timeline is not None and end + self.timeline.shift < self._safe_end
+
     def flush(self) -> None:
         """Write the frames that wait. Raises `OSError`, as `write` does."""
         for track, waiting in enumerate(self._waiting):

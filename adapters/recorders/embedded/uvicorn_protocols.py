@@ -31,8 +31,8 @@ DIRECT_MESSAGES: Final = "recordings.direct_messages"
 MAX_FRAGMENTS: Final = 1_024
 """Maximum number of fragments in a message. `ws_max_size` limits the bytes, but a fragment can be empty."""
 
-OnMessages = Callable[[Sequence[tuple[int, bytes]]], int]
-"""Handles messages, each with its opcode, and returns how many of them."""
+OnMessages = Callable[[int, Sequence[bytes]], int]
+"""Handles messages of an opcode, and returns how many of them."""
 
 # One buffer serves all connections: the loop has one thread, and each read is copied before the next read.
 _BUFFER: Final = memoryview(bytearray(READ_SIZE))
@@ -88,15 +88,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol, _SmallReads):
         if not self.handshake_initiated:
             super().data_received(data)
             return
-        messages: list[tuple[int, bytes]] = []
-        for frame in self._reader.receive(data):
-            if frame[0] != OTHER:
-                messages.append(frame)
-                continue
-            self._deliver(messages)
-            messages.clear()
-            super().data_received(frame[1])
-        self._deliver(messages)
+        for opcode, contents in self._reader.receive(data):
+            if opcode == OTHER:
+                super().data_received(contents[0])
+            else:
+                self._deliver(opcode, contents)
         if self._gathered_file is None and len(data) < READ_SIZE and self._may_gather:
             self._gather()
 
@@ -139,14 +135,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol, _SmallReads):
         self._leave()
         super().connection_lost(exc)
 
-    def _deliver(self, messages: Sequence[tuple[int, bytes]]) -> None:
+    def _deliver(self, opcode: int, messages: Sequence[bytes]) -> None:
         handled = 0
-        if messages and self.on_messages is not None and self.queue.empty():
-            handled = self.on_messages(messages)
+        if self.on_messages is not None and self.queue.empty():
+            handled = self.on_messages(opcode, messages)
         if handled == len(messages):
             return
-        for opcode, content in messages[handled:] if handled < len(messages) else ():
-            handle = self.handle_text if opcode == TEXT else self.handle_bytes
+        handle = self.handle_text if opcode == TEXT else self.handle_bytes
+        for content in messages[handled:]:
             handle(Frame(Opcode(opcode), content))
 
     def send_keepalive_ping(self) -> None:

@@ -52,11 +52,11 @@ def by_library(pieces: Sequence[bytes]) -> Found:
 def by_reader(pieces: Sequence[bytes]) -> Found:
     library, reader, found = connection(), FrameReader(MAX_SIZE), []
     for piece in pieces:
-        for opcode, data in reader.receive(piece):
+        for opcode, contents in reader.receive(piece):
             if opcode != OTHER:
-                found.append((opcode, data, True))
+                found += [(opcode, content, True) for content in contents]
                 continue
-            library.receive_data(data)
+            library.receive_data(contents[0])
             found += seen(library)
             if library.parser_exc is not None:
                 return found, fault(library)
@@ -89,9 +89,9 @@ def test_damaged_frames_are_read_as_by_the_library(frames: list[Frame], data: st
 def test_a_long_frame_in_small_pieces_is_read_once_it_is_complete() -> None:
     reader, data = FrameReader(1_000_000), Frame(Opcode.BINARY, bytes(range(250)) * 1_000).serialize(mask=True)
     found = [message for byte in cut(data, range(0, len(data), 7)) for message in reader.receive(byte)]
-    assert found == [(Opcode.BINARY, bytes(range(250)) * 1_000)]
+    assert found == [(Opcode.BINARY, (bytes(range(250)) * 1_000,))]
 
 
 @pytest.mark.parametrize("data", [b"\x81\x01", b"\x83\x80", b"\x81\xff" + bytes([255] * 12)])
 def test_a_wrong_head_goes_to_the_library_at_once(data: bytes) -> None:
-    assert list(FrameReader(MAX_SIZE).receive(data)) == [(OTHER, data)]
+    assert list(FrameReader(MAX_SIZE).receive(data)) == [(OTHER, (data,))]
