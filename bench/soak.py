@@ -91,16 +91,22 @@ class Soak:
 
 
 def check_track(path: Path, chunks: int) -> tuple[int, int]:
-    """Return how many frames a track has, and how many are missing up to the last one that was sent."""
-    frames = np.frombuffer(path.read_bytes(), np.uint8)
-    frames = frames[: len(frames) // FRAME * FRAME].reshape(-1, FRAME)
-    digits = frames[:, :6].astype(np.int64) - ord("0")
-    numbers = digits @ 10 ** np.arange(5, -1, -1)
-    valid = numbers[((digits >= 0) & (digits <= 9)).all(axis=1)]
-    if not len(valid):
+    """Return how many frames a track has, and how many are missing up to the last one that was sent.
+
+    If the server was busy when a recording began, its audio begins within a frame.
+    """
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    if len(data) < FRAME:
         return 0, chunks
-    found = len(np.unique(valid))
-    return found, chunks - int(valid[0]) - found
+    is_digit = (data >= ord("0")) & (data <= ord("9"))
+    begins = np.flatnonzero(np.lib.stride_tricks.sliding_window_view(is_digit, 6).all(axis=1))
+    if not len(begins):
+        return 0, chunks
+    offset = np.bincount(begins % FRAME).argmax()
+    digits = data[begins[begins % FRAME == offset][:, None] + np.arange(6)].astype(np.int64) - ord("0")
+    numbers = digits @ 10 ** np.arange(5, -1, -1)
+    found = len(np.unique(numbers))
+    return found, chunks - int(numbers[0]) - found
 
 
 def check_last(path: Path, chunks: int) -> tuple[int, int]:
