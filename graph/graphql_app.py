@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from starlette.datastructures import Headers
@@ -144,6 +145,7 @@ def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = No
         suggestions=chosen.suggestions,
     )
     needed = chosen.introspection
+    format_error = partial(error_format.format_error, allowed=error_format.allowed_values(schema.core))
     operations = OperationRunner(
         schema=schema.core,
         documents=schema.documents,
@@ -159,7 +161,7 @@ def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = No
         context=contexts.make,
         payer=_payer,
         request_id=request_id_of,
-        format_error=error_format.format_error,
+        format_error=format_error,
         to_http_error=to_http_error,
         count_lost=services.count_lost,
         is_personal=lambda context: context.has_signed_urls,
@@ -171,7 +173,7 @@ def graphql_app(services: GraphQLServices, settings: GraphQLSettings | None = No
         context=contexts.of_request,
         payer=_payer,
         request_id=request_id_of,
-        format_error=error_format.format_error,
+        format_error=format_error,
         to_http_error=to_http_error,
         page=graphiql.page if chosen.graphiql else None,
         partial_status=chosen.partial_status,

@@ -6,10 +6,12 @@
   metadata store is unavailable.
 """
 
+import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import structlog
-from graphql import GraphQLError
+from graphql import GraphQLEnumType, GraphQLError, GraphQLSchema
 
 from graph.schema.camel_case import explain, translated
 from recordings.model.errors import InvalidInput, Refused
@@ -20,15 +22,30 @@ _log: Final = structlog.get_logger("graphql")
 BAD_REQUEST: Final = "BAD_REQUEST"
 INTERNAL: Final = "INTERNAL"
 UNAVAILABLE: Final = "UNAVAILABLE"
+_ENUM_ERROR: Final = re.compile(r"(?:does not exist in|Enum) '(\w+)' (?:enum|cannot represent)")
+"""In messages of graphql-core: the enumeration that does not have a value."""
 
 
-def format_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
-    """Return an error as the response shows it. Log it if it is unexpected."""
+def allowed_values(schema: GraphQLSchema) -> Mapping[str, str]:
+    """Return the values of each enumeration as one text."""
+    types = schema.type_map.values()
+    return {each.name: ", ".join(each.values) for each in types if isinstance(each, GraphQLEnumType)}
+
+
+def format_error(error: GraphQLError, request_id: str, allowed: Mapping[str, str]) -> dict[str, Any]:
+    """Return an error as the response shows it. Log it if it is unexpected.
+
+    `allowed` has the values of the enumerations, which the message of a wrong value names.
+    """
     cause = _cause(error)
     if isinstance(cause, Refused):
         return _position(error) | format_refusal(cause)
     if _is_of_the_document(error, cause):
-        return {"extensions": {"code": BAD_REQUEST}, **error.formatted}
+        shown: dict[str, Any] = {"extensions": {"code": BAD_REQUEST}, **error.formatted}
+        enum = _ENUM_ERROR.search(error.message)
+        if enum is not None and enum[1] in allowed:
+            shown["message"] += f" Allowed: {allowed[enum[1]]}."
+        return shown
     log_error(cause, "GraphQL field failed", request_id=request_id, path=error.path)
     return _position(error) | format_unexpected(request_id, cause)
 

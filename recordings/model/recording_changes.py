@@ -42,6 +42,6 @@ def check_changes(changes: RecordingChanges) -> None:
 
 
 def check_reason(reason: str) -> None:
-    """Raise `InvalidInput` unless the reason of a hold or a deletion has 1 to 256 characters."""
-    if not 0 < len(reason) <= MAX_REASON:
+    """Raise `InvalidInput` unless the reason of a hold or a deletion has 1 to 256 characters, not only spaces."""
+    if not reason.strip() or len(reason) > MAX_REASON:
         raise InvalidInput.of(("reason",), "maxLength", reason, f"a text of 1 to {MAX_REASON} characters")

@@ -111,7 +111,7 @@ class AccountSettings:
         """
         account = await self._account(account_id)
         if name is not None:
-            if not 0 < len(name) <= MAX_NAME or not name.isprintable():
+            if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
                 raise InvalidInput.of(("name",), "maxLength", name, f"1 to {MAX_NAME} printable characters")
             account = replace(account, name=name)
         if media is not None:

@@ -76,7 +76,7 @@ class ManageAccounts:
             NotFound: there is no such parent.
             InvalidState: an account with this id or this realm exists.
         """
-        if not 0 < len(name) <= MAX_NAME or not name.isprintable():
+        if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
             raise InvalidInput.of(("name",), "maxLength", name, f"1 to {MAX_NAME} printable characters")
         if account_id is not None and not is_hex_id(account_id):
             raise InvalidInput.of(("id",), "pattern", account_id, "32 lower-case hexadecimal digits")

@@ -245,7 +245,7 @@ async def test_a_new_name_keeps_the_media_url_and_the_numbers(settings: AccountS
 async def test_a_name_has_up_to_128_printable_characters(installation: Installation, settings: AccountSettings) -> None:
     for name in ("x", "x" * 128):
         assert (await settings.amend(ACCOUNT, name=name)).name == name
-    for name in ("", "x" * 129, "a\nb"):
+    for name in ("", " ", "x" * 129, "a\nb"):
         with pytest.raises(InvalidInput):
             await settings.amend(ACCOUNT, name=name)
     made = await installation.store.account(ACCOUNT)

@@ -114,6 +114,25 @@ async def test_an_error_in_a_document_is_reported(api: Api, query: str) -> None:
     assert not error["message"].startswith("internal error")
 
 
+@pytest.mark.parametrize(
+    ("order", "variables"),
+    [
+        ("{field: START, direction: UP}", {}),
+        ('{field: START, direction: "ASC"}', {}),
+        ("{field: START, direction: $direction}", {"direction": "UP"}),
+        ("{field: START, direction: $direction}", {"direction": 1}),
+        ("$order", {"order": {"field": "START", "direction": "UP"}}),
+    ],
+)
+async def test_an_error_in_an_enumeration_names_the_allowed_values(
+    api: Api, order: str, variables: dict[str, Any]
+) -> None:
+    types = {"direction": "OrderDirection!", "order": "RecordingOrder"}
+    declared = "".join(f"(${name}: {types[name]})" for name in variables)
+    error = await api.refused(f"query{declared} {{ recordings(orderBy: {order}) {{ totalCount }} }}", **variables)
+    assert error["message"].endswith(" Allowed: ASC, DESC.")
+
+
 async def test_an_unexpected_error_is_logged_with_its_request_id_and_masked(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,6 +143,7 @@ async def test_user_auth_returns_a_token(v2: V2Client, method: str | None) -> No
         {"realm": account.realm},
         {"account_realm": account.realm.upper(), "realm": "none.example.com"},
         {"account_realm": None, "realm": account.realm},
+        {"account_realm": "", "realm": account.realm},
         {"phone_number": number},
         {"phone_number": f"{number[:3]} ({number[3:6]}) {number[6:]}"},
         {"phone_number": "+1", "account_realm": "none.example.com", "account_name": name},

@@ -145,7 +145,11 @@ def _public(body: Mapping[str, Any], own: Document) -> Document:
     """
     for name, value in own.items():
         if name in body and body[name] != value and not (name == "id" and body[name] is None):
-            message = "An operator sets this field: see the commands `recordings account` and `recordings user`"
+            message = (
+                "This service chooses the id"
+                if name == "id"
+                else "An operator sets this field: see the commands `recordings account` and `recordings user`"
+            )
             raise invalid(escaped(name), "error", message, value=body[name])
     return {name: value for name, value in body.items() if name not in own and not name.startswith(_PRIVATE)}
 

@@ -135,10 +135,7 @@ def read_credentials(data: Mapping[str, Any]) -> tuple[str, Method, dict[str, st
         raise not_in_enum("method", _METHODS, method)
     # The first of two names that has a value counts.
     wanted = {"name": ("account_name",), "realm": ("account_realm", "realm"), "number": ("phone_number",)}
-    first = {
-        short: next((data[name] for name in names if data.get(name) is not None), None)
-        for short, names in wanted.items()
-    }
+    first = {short: next((data[name] for name in names if data.get(name)), None) for short, names in wanted.items()}
     names = {short: value for short, value in first.items() if isinstance(value, str)}
     return credentials, Method(method), names
 

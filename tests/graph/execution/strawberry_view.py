@@ -26,7 +26,7 @@ from graph.execution.request_errors import HttpError, RefusedDocumentError
 from graph.execution.response import encode
 from graph.graphql_app import ContextFactory, GraphQLServices, GraphQLSettings, request_id_of, to_http_error
 from graph.schema.build import Schema
-from graph.schema.error_format import BAD_REQUEST, format_error
+from graph.schema.error_format import BAD_REQUEST, allowed_values, format_error
 from graph.schema.resolver_context import Context
 
 
@@ -79,6 +79,7 @@ class StrawberryView(GraphQL[Context, None]):
         super().__init__(schema, graphql_ide=None)
         self._context_of = ContextFactory(services, settings).of_request
         self._settings = settings
+        self._allowed = allowed_values(schema._schema)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Websockets are refused, because there are no subscriptions."""
@@ -118,7 +119,7 @@ class StrawberryView(GraphQL[Context, None]):
         response: GraphQLHTTPResponse = {"data": result.data} if executed else {}
         if result.errors:
             request_id = request_id_of(request)
-            response["errors"] = [format_error(error, request_id) for error in result.errors]
+            response["errors"] = [format_error(error, request_id, self._allowed) for error in result.errors]
         return response
 
     def should_render_graphql_ide(self, request: Any) -> bool:
