@@ -117,7 +117,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol, _SmallReads):
         if data is None:
             return
         if data:
-            self.data_received(data)
+            try:
+                self.data_received(data)
+            except Exception as error:  # noqa: BLE001 - as the event loop does
+                # Otherwise the streams after this one would not be read.
+                message = "Fatal error: a stream could not be read"
+                self.loop.call_exception_handler({"message": message, "exception": error, "protocol": self})
+                self.transport.abort()
+                return
             # A sender that sends more is faster than real time.
             if self._may_gather and len(data) < READ_SIZE:
                 return

@@ -145,6 +145,30 @@ async def test_each_connection_is_read_although_few_are_read_at_once(
         await here.until(lambda: all(track().endswith(tone(20, 600)) for track in tracks))
 
 
+async def test_an_error_in_one_stream_ends_no_other(
+    here: World, added: list[Reader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(context["exception"]))
+    error = ValueError("a fault of the decoder")
+
+    def fail(_data: bytes) -> None:
+        raise error
+
+    async with Streams(here) as client, Streams(here, "call-2") as other:
+        await gathering(here, client, added)
+        await other.begin()
+        await here.recorder.start(take(2, "call-2"))
+        await other.play(tone(5))
+        await here.until(lambda: len(added) == 2)
+        monkeypatch.setattr(added[0], "data_received", fail)
+        await client.play(tone(5, 600))
+        await other.play(tone(5, 800))
+        await here.until(lambda: here.track(take(2).recording_id).endswith(tone(5, 800)))
+        assert reported == [error]
+        await here.until(added[0].transport.is_closing)  # type: ignore[attr-defined]
+
+
 async def test_a_stream_that_comes_back_at_once_continues_its_call(here: World, added: list[Reader]) -> None:
     async with Streams(here) as client, Streams(here) as again:
         await gathering(here, client, added)
