@@ -5,12 +5,13 @@ For steps that end because the process is killed, see `test_killed`.
 
 import errno
 import os
-from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adapters.media import folder_store
 from recordings.model.account import Account
 from recordings.model.errors import Refused
 from recordings.model.events import Event, Held, Redelivered, Restored, Retained, Trashed
@@ -345,10 +346,12 @@ async def test_a_recording_whose_stored_bytes_differ_is_not_stored(node: Node, m
     recording = await node.record()
     upkeep = node.upkeep()
 
-    async def damaged(_url: str, _start: int = 0, _end: int | None = None) -> AsyncIterator[bytes]:
-        yield b"something else"
+    def damage(target: Path, _path: Path) -> bool:
+        target.parent.mkdir(parents=True)
+        target.write_bytes(b"something else")
+        return True
 
-    monkeypatch.setattr(node.media, "read", damaged)
+    monkeypatch.setattr(folder_store, "_link", damage)
     await node.run(upkeep)
     found = await state_of(node, recording)
     assert (found.state, found.media) == (State.FINALIZING, None)
