@@ -212,7 +212,8 @@ async def test_subscribers_with_equal_rights_share_each_result(api: Api) -> None
     for _ in range(3):
         await create(api)
     *same, reader, short = [await each for each in reading]
-    assert all(found == same[0] for found in same)
+    # The bodies of the first event can differ: their signed URLs expire in different seconds.
+    assert all([each.cursor for each in found] == [each.cursor for each in same[0]] for found in same)
     # The first result shows that results of this document have signed URLs, so it is made more than once.
     made = sorted(len({id(found[number]) for found in same}) for number in range(3))
     assert made[:2] == [1, 1]
