@@ -29,7 +29,7 @@ from recordings.ports.account_stores import RealmTaken
 from recordings.ports.audit import Audit
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
-from recordings.use_cases.accounts import MAX_NAME, realm_taken
+from recordings.use_cases.accounts import check_account_name, realm_taken
 from recordings.use_cases.save_event import MAX_TRIES, RecordingWriter
 
 Progress = Callable[[str, int, int | None], None]
@@ -111,8 +111,7 @@ class AccountSettings:
         """
         account = await self._account(account_id)
         if name is not None:
-            if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
-                raise InvalidInput.of(("name",), "maxLength", name, f"1 to {MAX_NAME} printable characters")
+            check_account_name(name)
             account = replace(account, name=name)
         if media is not None:
             account = replace(account, media=check_media_url(media) or None)

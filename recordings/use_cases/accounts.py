@@ -76,8 +76,7 @@ class ManageAccounts:
             NotFound: there is no such parent.
             InvalidState: an account with this id or this realm exists.
         """
-        if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
-            raise InvalidInput.of(("name",), "maxLength", name, f"1 to {MAX_NAME} printable characters")
+        check_account_name(name)
         if account_id is not None and not is_hex_id(account_id):
             raise InvalidInput.of(("id",), "pattern", account_id, "32 lower-case hexadecimal digits")
         parent = None if parent_id is None else await self.account(parent_id)
@@ -155,6 +154,12 @@ class ManageAccounts:
         self, action: AuditAction, kind: str, identity: str | None, account_id: str | None, **details: Any
     ) -> None:
         await self._audit.record(self._principal, action, AuditObject(kind, identity, account_id), **details)
+
+
+def check_account_name(name: str) -> None:
+    """Raise `InvalidInput` unless a name has 1 to 128 printable characters, not only spaces."""
+    if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
+        raise InvalidInput.of(("name",), "maxLength", name, f"1 to {MAX_NAME} printable characters")
 
 
 def realm_taken(realm: str) -> InvalidState:

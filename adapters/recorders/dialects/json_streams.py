@@ -123,8 +123,8 @@ class JsonStream:
             frames = [*map(self._decode, messages)]
         except _MALFORMED:
             return None
-        own, found = self._stream_id, ([], [])  # type: str, tuple[list[_Media], list[_Media]]
-        indexes = self._tracks
+        found: tuple[list[_Media], list[_Media]] = ([], [])
+        own, indexes = self._stream_id, self._tracks
         for frame in frames:
             media, stream_id = frame.media, frame.stream_id
             track = indexes.get(media.track)
