@@ -29,6 +29,7 @@ from adapters.media.verified_files import VerifiedFiles
 from adapters.media.verified_versions import MAX_VERSIONS, VerifiedVersions
 from recordings.model.recording import Media
 from recordings.ports.audio import Chunk, FilePart, MediaArchived, MediaDamaged, MediaMissing, ObjectPart
+from tests.support.page_cache import need_reads_without_waiting
 
 DATA = bytes(range(256)) * 1_000
 
@@ -156,6 +157,7 @@ def watch() -> Watch:
 
 @pytest.fixture
 async def folder(tmp_path: Path, watch: Watch) -> FolderMedia:
+    need_reads_without_waiting(tmp_path)
     store = FolderMedia(tmp_path, "local:")
     store._verified = VerifiedFiles(watch.monotonic, watch.time_ns)
     (tmp_path / "x").write_bytes(DATA)
@@ -170,7 +172,6 @@ async def kinds(store: FolderMedia) -> set[type]:
     return {type(chunk) async for chunk in chunks}
 
 
-@pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="this system has no RWF_NOWAIT")
 class TestVerifiedFile:
     """A file whose digest is known."""
 

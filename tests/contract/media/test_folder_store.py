@@ -16,6 +16,7 @@ import pytest
 from adapters.media import FolderMedia, MediaFaultError, file_reader, folder_store, open_media_store
 from adapters.media.file_reader import OpenFile
 from recordings.ports.audio import MediaMissing
+from tests.support.page_cache import need_reads_without_waiting
 
 DATA = os.urandom(3 << 20)
 
@@ -204,16 +205,15 @@ async def test_reads_with_and_without_a_thread_return_the_same_bytes(source: str
     assert read == DATA
 
 
-async def test_bytes_in_memory_are_read_without_a_thread(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not hasattr(os, "RWF_NOWAIT"):
-        pytest.skip("this system has no RWF_NOWAIT")
+async def test_bytes_in_memory_are_read_without_a_thread(
+    tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_reads_without_waiting(tmp_path)
     # Load the file into the page cache.
     await asyncio.to_thread(Path(source).read_bytes)
     file = await OpenFile.open(Path(source))
     try:
         first = await file.read(0, 100)
-        if file._buffer is None:
-            pytest.skip("this file system has no RWF_NOWAIT")
         monkeypatch.setattr(os, "pread", None)
         assert await file.read(0, 100) == first == DATA[:100]
     finally:
@@ -317,11 +317,11 @@ def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
-@pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="this system has no RWF_NOWAIT")
 @pytest.mark.parametrize(("part_seconds", "lengths"), [(3_600.0, [2, 8, 6]), (0.0, [2] * 8)])
 async def test_only_a_client_that_reads_fast_gets_long_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part_seconds: float, lengths: list[int]
 ) -> None:
+    need_reads_without_waiting(tmp_path)
     monkeypatch.setattr(folder_store, "_PART_SECONDS", part_seconds)
     (tmp_path / "x").write_bytes(bytes(16 << 20))
     parts = FolderMedia(tmp_path, "local:").parts("local:x")
