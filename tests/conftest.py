@@ -4,6 +4,8 @@ import gc
 import os
 import sys
 from collections.abc import Generator
+from contextlib import suppress
+from importlib import import_module
 
 import hypothesis
 import pytest
@@ -57,14 +59,28 @@ def pytest_configure(config: pytest.Config) -> None:
         keep_bytecode(config)
 
 
+def import_own_share_first(config: pytest.Config) -> None:
+    """Import the tests of a run, each worker from another begin: so it compiles its share, and loads the others."""
+    worker, workers = os.environ.get("PYTEST_XDIST_WORKER"), os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
+    if worker is None:
+        return
+    files = sorted(path for argument in config.args for path in config.rootpath.joinpath(argument).rglob("test_*.py"))
+    begin = int(worker.removeprefix("gw")) * len(files) // int(workers)
+    for path in (*files[begin:], *files[:begin]):
+        # An invalid file is reported when its tests are collected.
+        with suppress(Exception):
+            import_module(".".join(path.relative_to(config.rootpath).with_suffix("").parts))
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Keep the garbage collector away from the modules and the tests, which are in use until the end of the run.
 
     Each full collection would examine a million objects: many times in this function, and again during the tests.
     """
     gc.disable()
     try:
+        import_own_share_first(session.config)
         return (yield)
     finally:
         gc.freeze()

@@ -10,6 +10,7 @@ from struct import pack
 from typing import Any, Final
 
 import av
+import numpy as np
 from av.audio.frame import AudioFrame
 
 FILES: Final = Path(__file__).parent / "files"
@@ -20,8 +21,8 @@ _LAYOUTS: Final = {1: "mono", 2: "stereo", 8: "7.1"}
 
 def tone(hertz: float, seconds: float = 2, rate: int = RATE) -> bytes:
     """A tone at a quarter of full scale, in signed 16-bit samples."""
-    count = int(seconds * rate)
-    return array("h", (int(8_000 * math.sin(math.tau * hertz * i / rate)) for i in range(count))).tobytes()
+    turns = np.arange(int(seconds * rate)) * hertz / rate
+    return (8_000 * np.sin(math.tau * turns)).astype(np.int16).tobytes()
 
 
 def together(*channels: bytes) -> bytes:
