@@ -51,7 +51,7 @@ class AudioWorkers:
         waiting: int = 256,
         seconds: float = 3_600.0,
         memory_bytes: int = 2 * _GIB,
-        tasks_per_worker: int = 200,
+        tasks_per_worker: int = 1_000,
     ) -> None:
         limits = Limits(seconds=seconds, memory_bytes=memory_bytes, tasks=tasks_per_worker)
         self._work = work
