@@ -1,7 +1,7 @@
-"""Lines that many requests write: those of the access log and of the audit trail.
+"""Lines that are written often: those of the access log, of the audit trail and of the steps of recordings.
 
 The general code of the log takes 50 to 70 µs for a line, a tenth of a request for one recording. This code writes the
-same line if it is JSON and has nothing to mask, and uses the general code otherwise.
+same line if it is JSON and each value is simple, and uses the general code otherwise.
 """
 
 import time
@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import structlog
 
-from graph.server.log_setup import has_secret, json_handler, logger
+from graph.server.log_setup import has_secret, json_handler, logger, scrub
 
 _PLAIN: Final = (str, int, float, type(None))
-"""Types of values for which `has_secret` is enough, and which JSON has."""
+"""Types of values that JSON has, and that have no other values in them to mask."""
 
 
 def _encoder() -> Callable[[Mapping[str, Any]], str]:
@@ -38,9 +38,10 @@ def log_line(name: str, event: str, fields: Mapping[str, Any], level: str = "inf
     if handler is not None and all(isinstance(value, _PLAIN) for value in fields.values()):
         # The first mention of a name decides its place, and the last one its value.
         line = {**fields, "event": event, **structlog.contextvars.get_contextvars(), **fields}
-        if not has_secret(line.values()):
-            handler.write_line(_encode({**line, "level": level, "logger": name, "timestamp": _timestamp()}))
-            return
+        if has_secret(line.values()):
+            line = {key: scrub(value) if isinstance(value, str) else value for key, value in line.items()}
+        handler.write_line(_encode({**line, "level": level, "logger": name, "timestamp": _timestamp()}))
+        return
     getattr(logger(name), level)(event, **fields)
 
 

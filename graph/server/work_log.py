@@ -3,6 +3,7 @@
 from typing import Final
 
 from graph.server.error_log import ErrorLog
+from graph.server.log_line import log_line
 from graph.server.log_setup import logger
 from recordings.model.feed_event import FeedEvent
 from recordings.model.recording import Recording, State
@@ -38,10 +39,9 @@ class LogReporter:
         fields = {"step": step, "recording_id": recording.id, "state": recording.state.value}
         if recording.delivery is not None:
             fields["delivery"] = recording.delivery.state.value
-        if recording.reason is None:
-            _UPKEEP.info(event, **fields)
-        else:
-            _UPKEEP.warning(event, **fields, reason=recording.reason.value)
+        if recording.reason is not None:
+            fields["reason"] = recording.reason.value
+        log_line("upkeep", event, fields, "info" if recording.reason is None else "warning")
 
     def fault(self, recording_id: str, step: str, error: Exception) -> None:
         """Log a failed step. It is retried, or the recording ends with a reason."""
