@@ -77,12 +77,15 @@ class MediaRouter:
 
     async def _location(self, key: str) -> str:
         """Return the prefix of the location for a new object. Record the prefix before the first one."""
-        url = await self._location_of(key.partition("/")[0]) if self._location_of is not None else None
-        prefix = self._default if url is None else self.add(url)
+        prefix = await self._prefix_of(key)
         if self._note is not None and prefix not in self._noted:
             await self._note(plain_location(prefix))
             self._noted.add(prefix)
         return prefix
+
+    async def _prefix_of(self, key: str) -> str:
+        url = await self._location_of(key.partition("/")[0]) if self._location_of is not None else None
+        return self._default if url is None else self.add(url)
 
     async def _claim_first(self, prefix: str) -> None:
         if self._claim is not None and prefix not in self._claimed:
@@ -124,6 +127,10 @@ class MediaRouter:
     async def delete(self, url: str) -> None:
         """Delete an object. It is no error if it does not exist."""
         await _in_time(self._store_of(url).delete(url))
+
+    async def remove(self, key: str) -> None:
+        """Delete the object that `keep` stores under a key. It is no error if it does not exist."""
+        await self.delete(f"{await self._prefix_of(key)}{quoted(key)}")
 
     async def presign(self, url: str, seconds: int, *, content_type: str, disposition: str) -> str | None:
         """Return a signed URL of the store itself, valid for `seconds`, or `None` if the store has no signed URLs."""

@@ -117,6 +117,9 @@ class MediaStore(Protocol):
     async def delete(self, url: str) -> None:
         """Delete the audio. It is no error if there is none."""
 
+    async def remove(self, key: str) -> None:
+        """Delete what `keep` has stored under a key. It is no error if there is nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:

@@ -37,6 +37,9 @@ from recordings.rules.media_keys import plain_location, provider_of
 COPY_WAIT: Final = 2 * MINUTE
 """How long a copy of a file waits for the first copy, which another server stores. Then this copy is stored."""
 
+STORED_FORMATS: Final = ("mp3", "wav", "opus")
+"""The formats in which audio is stored: each is the extension of a key."""
+
 Forget = Callable[[str], Awaitable[int]]
 """Deletes the files that were made from audio with this SHA-256, so that no copy of deleted audio remains.
 
@@ -94,6 +97,7 @@ class Finalizer:
             return audio
         if (original := await self.first_copy(recording)) is not None:
             if has_stored_audio(original):
+                await self._remove_unsaved(recording)
                 return self._duplicate(original)
             if self._clock.now() - (recording.ended or 0) < COPY_WAIT:
                 return None
@@ -199,6 +203,11 @@ class Finalizer:
             await self._media.delete(stored.media.url)
         return self._duplicate(original)
 
+    async def _remove_unsaved(self, recording: Recording) -> None:
+        """Delete audio that an earlier try has stored, if that try ended before it saved the audio's URL."""
+        for audio_format in STORED_FORMATS:
+            await self._media.remove(media_key(recording, audio_format))
+
     def _duplicate(self, original: Recording) -> Event:
         detail = f"the same bytes are recording {original.id}"
         return Discarded(at=self._clock.now(), reason=Reason.DUPLICATE, detail=detail)
@@ -260,6 +269,8 @@ class Finalizer:
                 erased["former_audio"] = plain_location(media.former_url)
         elif media is not None:
             erased["kept"] = provider_of(media.url)
+        elif recording.trashed_from in {State.FAILED, State.LOST}:
+            await self._remove_unsaved(recording)
         if media is not None and self._forget is not None:
             erased["renditions"] = await self._forget(media.sha256)
         spooled = await self.spool.forget(recording.id)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.audio import AudioWorkers
-from adapters.media.folder_store import FolderMedia
+from adapters.media import open_media_store
 from adapters.metadata.sqlite import SqliteStore
 from adapters.spool import FolderSpool
 from graph.server.clock_file import ClockFile
@@ -79,7 +79,7 @@ class Node:
         self.folder = folder
         self.clock = FakeClock()
         self.store = SqliteStore(folder)
-        self.media = FolderMedia(folder / "media", "local:")
+        self.media = open_media_store(None, folder)
         self.spool = FolderSpool(folder)
         self.audio_workers = audio_workers
         self.recorder = IdleRecorder()

@@ -1,17 +1,20 @@
 """Recovery at the start of a node: its own recordings, and those that other nodes had marked as lost."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adapters.audio.output_format import FORMATS
+from adapters.media import MediaFaultError
 from recordings.model.events import Restored, Stored, Trashed
 from recordings.model.instants import DAY, HOUR, MINUTE
 from recordings.model.recording import Lease, Media, Reason, Recording, State
 from recordings.ports.audio import Rendered
 from recordings.ports.recording_store import Taken
 from recordings.rules.lifecycle import apply
-from recordings.use_cases.finalizer import Finalizer
+from recordings.use_cases.finalizer import STORED_FORMATS, Finalizer, media_key
 from recordings.use_cases.save_event import RecordingWriter
 from tests.contract.metadata.samples import AUDIO
 from tests.contract.metadata.samples import recording as sample
@@ -137,6 +140,47 @@ async def test_the_second_of_two_copies_that_are_stored_at_once_is_discarded_wit
     assert (found.state, found.reason) == (State.DISCARDED, Reason.DUPLICATE)
     assert node.files() == {"media": [], "spool": [], "aside": [], "work": []}
     assert node.reporter.faults == []
+
+
+async def test_a_discarded_copy_leaves_no_audio_of_a_try_that_died(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = await node.record(**copy_of_a_file(node, ended=node.clock.now() - 1, held_source=None))
+    first = sample(account_id="a" * 32, **copy_of_a_file(node, node="other"))
+    await node.store.insert(first)
+    keep = Finalizer._keep
+
+    async def keep_and_die(finalizer: Finalizer, recording: Recording, rendered: Rendered) -> Media:
+        await keep(finalizer, recording, rendered)
+        await RecordingWriter(node.store).save_event(first, Stored(at=1, media=AUDIO, format="mp3"))
+        raise MediaFaultError("the store is unreachable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Finalizer, "_keep", keep_and_die)
+        await node.run(node.upkeep())
+    assert len(node.files()["media"]) == 1
+    node.clock.move(HOUR)
+    await node.run(node.upkeep())
+    found = await state_of(node, copy)
+    assert (found.state, found.reason) == (State.DISCARDED, Reason.DUPLICATE)
+    assert node.files() == {"media": [], "spool": [], "aside": [], "work": []}
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.LOST])
+async def test_a_purge_deletes_audio_that_was_stored_without_being_saved(
+    node: Node, tmp_path: Path, state: State
+) -> None:
+    now = node.clock.now()
+    deleted = await node.record(state=State.TRASHED, trashed_from=state, node=None, due_at=now, purge_at=now)
+    path = tmp_path / "stored"
+    path.write_bytes(b"audio")
+    for audio_format in STORED_FORMATS:
+        await node.media.put(media_key(deleted, audio_format), str(path), "audio/mpeg")
+    await node.run(node.upkeep())
+    assert (await state_of(node, deleted)).state is State.PURGED
+    assert node.files() == {"media": [], "spool": [], "aside": [], "work": []}
+
+
+def test_all_formats_of_stored_audio_are_known() -> None:
+    assert set(STORED_FORMATS) == FORMATS.keys() - {"flac"}
 
 
 async def test_a_leased_recording_is_not_recovered(node: Node) -> None:

@@ -92,6 +92,15 @@ async def test_an_object_can_be_deleted_twice_and_others_stay(store: MediaRouter
     assert await store.length(other) is None
 
 
+async def test_an_object_is_removed_by_its_key(store: MediaRouter, tmp_path: Path) -> None:
+    other = KEY.replace(".mp3", ".wav")
+    await store.remove(other)
+    url, kept = await put(store, tmp_path, DATA), await put(store, tmp_path, b"other", other)
+    await store.remove(KEY)
+    assert await store.length(url) is None
+    assert await read(store, kept) == b"other"
+
+
 async def test_an_object_can_be_stored_twice(store: MediaRouter, tmp_path: Path) -> None:
     first = await put(store, tmp_path, DATA)
     assert await put(store, tmp_path, DATA) == first
