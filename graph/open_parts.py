@@ -73,7 +73,7 @@ class OpenParts:
 
 
 @asynccontextmanager
-async def open_parts(settings: Settings) -> AsyncIterator[OpenParts]:
+async def open_parts(settings: Settings, *, create: bool = True) -> AsyncIterator[OpenParts]:
     """Open the parts of an installation, and close them at the end.
 
     Raises:
@@ -85,7 +85,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[OpenParts]:
     except ValueError as error:
         raise CannotOpenError(str(error)) from error
     async with AsyncExitStack() as exit_stack:
-        store = await exit_stack.enter_async_context(open_metadata(settings))
+        store = await exit_stack.enter_async_context(open_metadata(settings, create=create))
         key = await open_key(settings, store)
         await asyncio.to_thread(DiskReserve(settings.data).make)
         guard, options = _guard(settings), _media_options(settings)
@@ -171,14 +171,14 @@ def writer_of(node: str) -> str:
 
 
 @asynccontextmanager
-async def open_metadata(settings: Settings) -> AsyncIterator[MetadataStore]:
-    """Open the metadata store, and close it at the end.
+async def open_metadata(settings: Settings, *, create: bool = True) -> AsyncIterator[MetadataStore]:
+    """Open the metadata store, and close it at the end. Without `create`, an empty MongoDB database is an error.
 
     Raises:
         CannotOpenError: it cannot be opened, or it is closed because a restore or a migration is not complete.
     """
     store = metadata_store(settings)
-    await open_store(store, settings.data)
+    await open_store(store, settings.data, create=create or settings.mongodb is None)
     try:
         yield store
     finally:
@@ -245,16 +245,26 @@ def _wrong_uri(error: Exception) -> CannotOpenError:
     return CannotOpenError(f"RECORDINGS_MONGODB cannot be used: {scrub(str(error))[:_MAX_DRIVER_MESSAGE]}")
 
 
-async def open_store(store: MetadataStore, data: Path, *, task: str | None = None) -> None:
+_NO_INSTALLATION: Final = (
+    "there is no installation in the database: check its name, which is the path of the URL of --mongodb; "
+    "`recordings serve` and `recordings account create` create an installation"
+)
+
+
+async def open_store(store: MetadataStore, data: Path, *, task: str | None = None, create: bool = True) -> None:
     """Open a metadata store. One that is closed is opened only for the `task` that closed it.
 
+    Without `create`, nothing is written to an empty store.
+
     Raises:
-        CannotOpenError: it cannot be opened, or it is closed.
+        CannotOpenError: it cannot be opened, it is closed, or it is empty and must not be created.
     """
     try:
         closure = await store.closure() if isinstance(store, CopiedStore) else None
         if closure is not None and closure.task != task:
             raise CopyError(closure.reason)  # noqa: TRY301 - the handler closes the store
+        if not create and isinstance(store, CopiedStore) and await store.is_empty():
+            raise CopyError(_NO_INSTALLATION)  # noqa: TRY301 - the handler closes the store
         await store.open()
     except Exception as error:
         await store.close()
@@ -267,7 +277,11 @@ async def open_store(store: MetadataStore, data: Path, *, task: str | None = Non
 
 def _disk_full_note(data: Path) -> str:
     """Return a note if the disk is full, because SQLite reports a full disk as an I/O error."""
-    _, _, free = shutil.disk_usage(data)
+    try:
+        _, _, free = shutil.disk_usage(data)
+    except FileNotFoundError:
+        # Some commands with MongoDB do not make the data folder.
+        return ""
     return f" (the disk of {data} is full)" if free < MIB else ""
 
 

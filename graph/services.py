@@ -137,14 +137,14 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
+async def open_services(settings: Settings, *, create: bool = True) -> AsyncIterator[Services]:
     """Open all parts of an installation, and close them at the end. No background work is started.
 
     Raises:
         SecretFileError: the key file cannot be used.
         CannotOpenError: the data folder cannot be used, a store is unreachable, or a setting is invalid.
     """
-    async with open_parts(settings) as parts:
+    async with open_parts(settings, create=create) as parts:
         services = _connect(settings, parts)
         try:
             yield services

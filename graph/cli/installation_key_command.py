@@ -107,7 +107,7 @@ def _run(options: Mapping[str, str | None], work: Callable[[_Opened], Awaitable[
 
     async def run() -> None:
         begin_command()
-        async with open_metadata(settings) as store, open_audit(settings, store) as audit:
+        async with open_metadata(settings, create=False) as store, open_audit(settings, store) as audit:
             await work(_Opened(settings, store, audit))
 
     try:

@@ -149,13 +149,13 @@ def _with_services(
         if not create:
             check_exists(settings)
         logs.configure(settings.log_format, "warning")
-        return asyncio.run(_work(settings, lambda services: work(services, *args, **kwargs)))
+        return asyncio.run(_work(settings, lambda services: work(services, *args, **kwargs), create=create))
 
     return run
 
 
 def check_exists(settings: Settings) -> None:
-    """Raise `click.ClickException` if there is no installation where the settings say."""
+    """Raise `click.ClickException` if the settings name no MongoDB, and there is no SQLite file."""
     from adapters.metadata.sqlite.sqlite_store import FILE
 
     try:
@@ -171,7 +171,7 @@ def check_exists(settings: Settings) -> None:
         raise click.ClickException(message)
 
 
-async def _work(settings: Settings, work: "Callable[[Services], Awaitable[Result]]") -> Result:
+async def _work(settings: Settings, work: "Callable[[Services], Awaitable[Result]]", *, create: bool) -> Result:
     begin_command()
     # A late import: `--help` and `schema` must not load all libraries.
     from adapters.identity import SecretFileError
@@ -179,7 +179,7 @@ async def _work(settings: Settings, work: "Callable[[Services], Awaitable[Result
     from graph.services import open_services
 
     try:
-        async with open_services(settings) as services:
+        async with open_services(settings, create=create) as services:
             return await work(services)
     except InvalidInput as error:
         raise click.UsageError(logs.scrub(error.message)) from error

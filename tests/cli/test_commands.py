@@ -7,10 +7,13 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import pytest
 from click.testing import CliRunner
+from pymongo import MongoClient
 
 from graph.cli.main import recordings
 from graph.cli.shared_options import setting_options
@@ -150,6 +153,18 @@ def test_commands_do_not_create_an_installation(cli: CommandLine, words: list[st
     result = cli.run(*words, expected=1)
     assert f"there is no installation in {cli.data}" in result.stderr
     assert not cli.data.exists()
+
+
+@pytest.mark.parametrize("words", [["account", "list"], ["doctor"], ["key", "adopt-installation", "--yes"]])
+def test_commands_do_not_create_an_installation_in_mongodb(
+    cli: CommandLine, mongodb_uri: str, mongodb_database: str, mongodb_client: MongoClient[Any], words: list[str]
+) -> None:
+    parts = urlsplit(mongodb_uri)
+    uri = parts._replace(path=f"/{mongodb_database}").geturl()
+    assert "there is no installation in the database" in cli.run(*words, "--mongodb", uri, expected=1).stderr
+    assert mongodb_client[mongodb_database].list_collection_names() == []
+    cli.run("account", "create", "Acme", "--mongodb", uri)
+    assert [each["name"] for each in cli.json("account", "list", "--mongodb", uri)] == ["Acme"]
 
 
 @pytest.mark.parametrize("uri", ["mongodb://ada:hunter%zz@db/x", "mongodb://db/a/b", "mongodb://db/?tls=perhaps"])
