@@ -30,6 +30,8 @@ _OPTIONS: Final = (
     "--disable-sync",
     "--remote-debugging-port=0",
     "--window-size=1280,800",
+    # Chromium's disk cache made some pages wait for a file longer than 40 s, without a request.
+    "--disk-cache-dir=/dev/null",
 )
 
 

@@ -232,6 +232,27 @@ def test_a_live_call_is_recorded_found_played_changed_deleted_and_restored(page:
     assert page.complaints() == []
 
 
+def set_hidden(page: Page, *, hidden: bool) -> None:
+    """Tell a page that its tab is in the background, or not. A tab of a headless browser never is."""
+    value = f"Object.defineProperty(document, 'hidden', {{value: {json.dumps(hidden)}, configurable: true}})"
+    page.evaluate(f"{value}; document.dispatchEvent(new Event('visibilitychange'))")
+
+
+def test_hidden_pages_leave_connections_to_the_others(chromium: Chromium, address: str, demo: Server) -> None:
+    pages = []
+    for _ in range(4):
+        page = opened(chromium, address, "Recordings")
+        go(page, "#/live", "Live calls")
+        page.until("document.body.innerText.includes('No call is in progress')")
+        set_hidden(page, hidden=True)
+        pages.append(page)
+    set_hidden(page, hidden=False)
+    with demo.call(60):
+        page.until("[...document.querySelectorAll('button')].some((each) => each.innerText === 'Record')")
+    for page in pages:
+        page.close()
+
+
 def test_the_keyboard_controls_the_player(page: Page) -> None:
     page.until(f"{ROWS} >= 5")
     go(page, "#/recordings?in=label&q=Survey", "Recordings")

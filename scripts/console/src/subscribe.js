@@ -28,10 +28,36 @@ async function follow(query, variables, signal, onOpen, onItem) {
   }
 }
 
+/** Wait until the page is visible, or a signal is aborted. */
+const visible = (signal) =>
+  new Promise((resume) => {
+    const waiting = new AbortController();
+    const check = () => {
+      if (document.hidden && !signal.aborted) return;
+      waiting.abort();
+      resume();
+    };
+    document.addEventListener("visibilitychange", check, { signal: waiting.signal });
+    signal.addEventListener("abort", check, { signal: waiting.signal });
+    check();
+  });
+
+/** Call a function with a signal that is aborted when the page is hidden, or with another signal. */
+async function whileVisible(signal, call) {
+  const ending = new AbortController();
+  const check = () => (document.hidden || signal.aborted) && ending.abort();
+  document.addEventListener("visibilitychange", check, { signal: ending.signal });
+  signal.addEventListener("abort", check, { signal: ending.signal });
+  await call(ending.signal);
+  ending.abort();
+}
+
 /**
  * Call `onChange` after the items of subscriptions. Return true while all of them are open.
  *
  * Items that arrive together cause one call. A subscription that ends is opened again after some seconds.
+ *
+ * A hidden page has none: a browser opens only six connections to a server, and each subscription needs one.
  */
 export function useChangesOf(queries, variables, onChange) {
   const [open, setOpen] = useState(0);
@@ -48,6 +74,7 @@ export function useChangesOf(queries, variables, onChange) {
       }, GROUP_MS);
     };
     const keep = async (query) => {
+      await visible(controller.signal);
       while (!controller.signal.aborted) {
         let isOpen = false;
         const opened = () => {
@@ -56,9 +83,12 @@ export function useChangesOf(queries, variables, onChange) {
           // What happened before is not in the subscription.
           note();
         };
-        await follow(query, JSON.parse(key), controller.signal, opened, note).catch(() => {});
+        await whileVisible(controller.signal, (signal) =>
+          follow(query, JSON.parse(key), signal, opened, note).catch(() => {}),
+        );
         if (isOpen) setOpen((count) => count - 1);
-        await new Promise((resume) => setTimeout(resume, RETRY_MS));
+        if (!document.hidden) await new Promise((resume) => setTimeout(resume, RETRY_MS));
+        await visible(controller.signal);
       }
     };
     queries.forEach(keep);
