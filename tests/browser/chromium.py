@@ -150,6 +150,7 @@ class Page:
     def close(self) -> None:
         """Leave the page, delete all storage of its origin, and close the tab."""
         origin = self.evaluate("origin")
+        self.call("Emulation.setScriptExecutionDisabled", value=True)
         # A page that still runs may write its texts again after the deletion. The next test would then start with them.
         self.open("about:blank")
         self.until("location.href === 'about:blank'")
