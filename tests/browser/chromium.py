@@ -150,8 +150,8 @@ class Page:
     def close(self) -> None:
         """Leave the page, delete all storage of its origin, and close the tab."""
         origin = self.evaluate("origin")
-        self.call("Emulation.setScriptExecutionDisabled", value=True)
         # A page that still runs may write its texts again after the deletion. The next test would then start with them.
+        self.call("Emulation.setScriptExecutionDisabled", value=True)
         self.open("about:blank")
         self.until("location.href === 'about:blank'")
         self.call("Storage.clearDataForOrigin", origin=origin, storageTypes="local_storage")
