@@ -77,7 +77,7 @@ class Refusals:
 
     __slots__ = ("_action", "_audit", "_principal", "_target")
 
-    def __init__(self, audit: Audit, principal: Principal, action: AuditAction, target: AuditObject) -> None:
+    def __init__(self, audit: Audit, principal: Principal | None, action: AuditAction, target: AuditObject) -> None:
         self._audit, self._principal, self._action, self._target = audit, principal, action, target
 
     def __enter__(self) -> None:

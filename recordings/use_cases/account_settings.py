@@ -26,7 +26,7 @@ from recordings.model.recording import IN_PROGRESS, Shelf, State
 from recordings.model.retention import Retention, check_label, check_rules, delete_at, retention_end
 from recordings.model.retention_run import RetentionRun
 from recordings.ports.account_stores import RealmTaken
-from recordings.ports.audit import Audit
+from recordings.ports.audit import Audit, Refusals
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.use_cases.accounts import check_account_name, realm_taken
@@ -125,10 +125,11 @@ class AccountSettings:
         target = AuditObject("account", account.id, account.id)
         fields = [each for each, value in given.items() if value is not None]
         await self._audit.record(self._principal, AuditAction.ACCOUNT, target, change="amend", fields=fields)
-        try:
-            await self._store.save_account(account)
-        except RealmTaken as error:
-            raise realm_taken(account.realm) from error
+        with Refusals(self._audit, self._principal, AuditAction.ACCOUNT, target):
+            try:
+                await self._store.save_account(account)
+            except RealmTaken as error:
+                raise realm_taken(account.realm) from error
         return account
 
     async def rules(self, account_id: str) -> Sequence[Retention]:

@@ -16,7 +16,7 @@ from recordings.model.errors import InvalidInput, InvalidState, NotFound
 from recordings.model.ids import MAX_ID, is_hex_id, new_id, new_secret
 from recordings.model.realm import check_realm
 from recordings.ports.account_stores import RealmTaken, all_accounts, pages
-from recordings.ports.audit import Audit
+from recordings.ports.audit import Audit, Refusals
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 
@@ -84,14 +84,14 @@ class ManageAccounts:
         account = Account(
             account_id or new_id(), name, self._clock.now(), tree, sip_realm=check_realm(realm) if realm else None
         )
-        await self._record(AuditAction.ACCOUNT, "account", account.id, account.id, change="create")
-        try:
-            added = await self._store.add_account(account)
-        except RealmTaken as error:
-            raise realm_taken(account.realm) from error
-        if not added:
-            message = f"account {account.id} exists already"
-            raise InvalidState(message, path=("id",))
+        with await self._record(AuditAction.ACCOUNT, "account", account.id, account.id, change="create"):
+            try:
+                added = await self._store.add_account(account)
+            except RealmTaken as error:
+                raise realm_taken(account.realm) from error
+            if not added:
+                message = f"account {account.id} exists already"
+                raise InvalidState(message, path=("id",))
         return account
 
     async def create_key(self, account_id: str, owner_id: str | None, scopes: frozenset[Scope]) -> NewKey:
@@ -112,10 +112,10 @@ class ManageAccounts:
 
     async def revoke_key(self, key_id: str) -> None:
         """Revoke an API key. A second call is no error. `NotFound` if it does not exist."""
-        await self._record(AuditAction.KEY, "key", key_id[:MAX_ID], None, change="revoke")
-        if not await self._store.revoke_key(key_id, self._clock.now()):
-            message = f"there is no API key {key_id[:MAX_ID]!r}"
-            raise NotFound(message, path=("id",))
+        with await self._record(AuditAction.KEY, "key", key_id[:MAX_ID], None, change="revoke"):
+            if not await self._store.revoke_key(key_id, self._clock.now()):
+                message = f"there is no API key {key_id[:MAX_ID]!r}"
+                raise NotFound(message, path=("id",))
 
     async def end_tokens(self, account_id: str, owner_id: str | None = None) -> None:
         """End all tokens and signed URLs of an account, or of one owner or user in it, that were issued before now.
@@ -145,15 +145,19 @@ class ManageAccounts:
 
     async def revoke_ingest(self, address_id: str) -> None:
         """Revoke an ingest address. A second call is no error. `NotFound` if it does not exist."""
-        await self._record(AuditAction.INGEST_ADDRESS, "ingest address", address_id[:MAX_ID], None, change="revoke")
-        if not await self._store.revoke_ingest(address_id, self._clock.now()):
-            message = f"there is no ingest address {address_id[:MAX_ID]!r}"
-            raise NotFound(message, path=("id",))
+        shown = address_id[:MAX_ID]
+        with await self._record(AuditAction.INGEST_ADDRESS, "ingest address", shown, None, change="revoke"):
+            if not await self._store.revoke_ingest(address_id, self._clock.now()):
+                message = f"there is no ingest address {shown!r}"
+                raise NotFound(message, path=("id",))
 
     async def _record(
         self, action: AuditAction, kind: str, identity: str | None, account_id: str | None, **details: Any
-    ) -> None:
-        await self._audit.record(self._principal, action, AuditObject(kind, identity, account_id), **details)
+    ) -> Refusals:
+        """Write the entry of a change. A change that can be refused belongs into the returned block."""
+        target = AuditObject(kind, identity, account_id)
+        await self._audit.record(self._principal, action, target, **details)
+        return Refusals(self._audit, self._principal, action, target)
 
 
 def check_account_name(name: str) -> None:

@@ -12,7 +12,7 @@ from recordings.model.query import PageRequest, Query, is_storable
 from recordings.model.recording import Shelf
 from recordings.model.user import Method, PrivLevel, User, UserField, hash_password
 from recordings.ports.account_stores import all_accounts, all_users
-from recordings.ports.audit import Audit
+from recordings.ports.audit import Audit, Refusals
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import MetadataStore
 from recordings.rules.access import require_scope
@@ -78,10 +78,10 @@ class ManageUsers:
             passwords=None if password is None else hash_password(account_id, username, password),
             **texts,
         )
-        await self._record(user, "create")
-        if not await self._store.add_user(user):
-            message = f"the account already has a user {username!r}, or a user with this id"
-            raise InvalidState(message, path=("username",))
+        with await self._record(user, "create"):
+            if not await self._store.add_user(user):
+                message = f"the account already has a user {username!r}, or a user with this id"
+                raise InvalidState(message, path=("username",))
         # The id may be that of a deleted user.
         await self._store.end_tokens(account_id, user.id, user.created)
         await self._store.set_disabled(account_id, user.id, None)
@@ -108,10 +108,10 @@ class ManageUsers:
         """
         check_password(password)
         hashes = hash_password(user.account_id, user.username, password)
-        await self._record(user, "set-password")
-        await self._end_tokens(user)
-        if not await self._store.save_passwords(user.account_id, user.id, hashes):
-            raise _no_user(user)
+        with await self._record(user, "set-password"):
+            await self._end_tokens(user)
+            if not await self._store.save_passwords(user.account_id, user.id, hashes):
+                raise _no_user(user)
         await self._end_tokens(user)
 
     async def update(self, user: User, changes: Mapping[UserField, str]) -> User:
@@ -125,12 +125,12 @@ class ManageUsers:
             raise InvalidInput.of(("user",), "required", None, f"at least one of {', '.join(UserField)}")
         for field, text in changes.items():
             _check_text(field.value, text, empty=True)
-        await self._record(user, "update")
         has_other_role = changes.get(UserField.PRIV_LEVEL, user.priv_level) != user.priv_level
-        if has_other_role:
-            await self._end_tokens(user)
-        if not await self._store.save_user(user.account_id, user.id, changes):
-            raise _no_user(user)
+        with await self._record(user, "update"):
+            if has_other_role:
+                await self._end_tokens(user)
+            if not await self._store.save_user(user.account_id, user.id, changes):
+                raise _no_user(user)
         if has_other_role:
             await self._end_tokens(user)
         changed = await self._store.user(user.account_id, user.id)
@@ -158,10 +158,11 @@ class ManageUsers:
         """End the user's tokens; before a change, so that none outlives it if the process dies, and after it."""
         await self._store.end_tokens(user.account_id, user.id, self._clock.now())
 
-    async def _record(self, user: User, change: str) -> None:
-        await self._audit.record(
-            self._principal, AuditAction.USER, AuditObject("user", user.id, user.account_id), change=change
-        )
+    async def _record(self, user: User, change: str) -> Refusals:
+        """Write the entry of a change. A change that can be refused belongs into the returned block."""
+        target = AuditObject("user", user.id, user.account_id)
+        await self._audit.record(self._principal, AuditAction.USER, target, change=change)
+        return Refusals(self._audit, self._principal, AuditAction.USER, target)
 
     async def may_sign_in(self, principal: Principal) -> bool:
         """Return true if neither the account nor the user of a principal is disabled."""

@@ -35,6 +35,30 @@ def test_commands_are_in_the_trail_and_a_change_of_it_is_named(cli: CommandLine,
     assert current_origin().way is Way.SYSTEM
 
 
+def test_a_change_that_fails_has_an_entry_that_says_so(cli: CommandLine, account: str) -> None:
+    """Each change has its entry before it is done."""
+    ada = ("user", "create", "--account", account, "--username", "ada")
+    cli.run(*ada)
+    cli.run("account", "create", "Other", "--realm", "taken.example.com")
+    for words in (
+        ada,
+        ("account", "create", "Again", "--id", account),
+        ("account", "set", account, "--realm", "taken.example.com"),
+        ("key", "revoke", "nothing"),
+        ("ingest", "revoke", "nothing"),
+    ):
+        cli.run(*words, expected=1)
+    entries = [
+        *cli.json("audit", "list", "--account", account),
+        *cli.json("audit", "list", "--account", "installation"),
+    ]
+    failed = [(each["action"], each["outcome"], each["details"].get("reason")) for each in entries]
+    assert sorted(each for each in failed if each[1] != "GRANTED") == [
+        ("ACCOUNT", "FAILED", "INVALID_STATE"), ("ACCOUNT", "FAILED", "INVALID_STATE"),
+        ("INGEST_ADDRESS", "DENIED", "NOT_FOUND"), ("KEY", "DENIED", "NOT_FOUND"), ("USER", "FAILED", "INVALID_STATE"),
+    ]  # fmt: skip
+
+
 def test_an_export_has_the_hashes_and_what_they_cover(cli: CommandLine, account: str, tmp_path: Path) -> None:
     cli.run("account", "create", "=1+2", "--parent", account)
     cli.run("key", "create", "--account", account)
