@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import click
 
 from graph.cli.list_and_show_commands import parse_since
-from graph.cli.shared_options import STORAGE, print_json, setting_options, with_services
+from graph.cli.shared_options import STORAGE, integer, print_json, setting_options, with_services
 from recordings.model.audit_entry import AuditAction, AuditFilter, AuditOutcome, ChainName, Link
 from recordings.model.instants import Millis, to_iso
 from recordings.model.query import MAX_PAGE
@@ -56,7 +56,7 @@ def audit() -> None:
 @click.option("--before", metavar="TIME", help="Only entries before this time.")
 @click.option(
     "--first",
-    type=click.IntRange(1, 100_000),
+    type=integer(1, 100_000),
     default=100,
     show_default=True,
     metavar="NUMBER",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from graph.cli.shared_options import STORAGE, print_json, setting_options, with_services
+from graph.cli.shared_options import STORAGE, integer, print_json, setting_options, with_services
 from graph.settings import is_base_url
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _PARTIES: Final = {
 @click.command()
 @click.option(
     "--seconds",
-    type=click.IntRange(1, 3_600),
+    type=integer(1, 3_600),
     default=60,
     show_default=True,
     metavar="NUMBER",

@@ -48,6 +48,7 @@ def check(options: Mapping[str, str | None]) -> None:
         click.echo(f"Warning: {name} is not a setting", err=True)
     if path is not None and _is_open(path) and any(found.get(name, ("", ""))[0] == str(path) for name in _SECRET):
         click.echo(f"Warning: all users of this machine can read {path}: run chmod 600 on it", err=True)
+    click.echo("the configuration is valid; settings without a line have their defaults", err=True)
 
 
 def _is_open(path: Path) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from graph.cli.progress_bar import progress_bar
-from graph.cli.shared_options import STORAGE, print_json, setting_options, with_services
+from graph.cli.shared_options import STORAGE, integer, print_json, setting_options, with_services
 from graph.server.data_folder import foreign_entries
 from graph.server.log_setup import scrub
 from recordings.use_cases.doctor_findings import Notes
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _SETTINGS: Final = (*STORAGE, "allowed_hosts", "private_hosts")
 _SHARE: Final = click.FloatRange(0, 1)
+_SHARE.name = "number from 0 to 1"
 _MAX_REASON: Final = 300
 _MAX_ORPHANS: Final = 100_000
 _MAX_NAMES: Final = 20
@@ -27,7 +28,7 @@ _MAX_NAMES: Final = 20
 @click.option("--repair", is_flag=True, help="Update recordings whose audio is missing, and free the spool.")
 @click.option(
     "--repair-orphans",
-    type=click.IntRange(0, _MAX_ORPHANS),
+    type=integer(0, _MAX_ORPHANS),
     default=0,
     metavar="NUMBER",
     help="Delete at most this many files that belong to no recording. By default, no audio is deleted.",

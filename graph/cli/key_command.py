@@ -19,6 +19,7 @@ from graph.cli.shared_options import (
     scope_option,
     scopes_of,
     setting_options,
+    warn_of_user_name,
     with_services,
 )
 from recordings.model.account import ApiKey, Scope
@@ -69,6 +70,7 @@ def revoke(id: str, options: Mapping[str, str | None]) -> None:
 @with_services
 async def _create(services: "Services", account_id: str, owner_id: str | None, scopes: frozenset[Scope]) -> None:
     created = await services.accounts.create_key(account_id, owner_id, scopes)
+    await warn_of_user_name(services, account_id, owner_id)
     print_json({"key": created.secret, **_as_json(created.key)})
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from graph.cli.recording_view import FIELDS, full_view, line_of, short_view, table_of
-from graph.cli.shared_options import STORAGE, print_json, setting_options, with_services
+from graph.cli.shared_options import STORAGE, integer, print_json, setting_options, with_services
 from recordings.model.audit_entry import AuditAction
 from recordings.model.errors import InvalidInput
 from recordings.model.fields import RecordingRow
@@ -86,7 +86,7 @@ _format_option: Final = click.option(
 @click.option("--since", metavar="TIME", help="Only recordings that started at this time or later: a date, or 24h.")
 @click.option(
     "--limit",
-    type=click.IntRange(1, 100_000),
+    type=integer(1, 100_000),
     default=100,
     show_default=True,
     metavar="NUMBER",

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from graph.cli.shared_options import STORAGE, account_option, print_json, setting_options, with_services
+from graph.cli.shared_options import (
+    STORAGE,
+    account_option,
+    print_json,
+    setting_options,
+    warn_of_user_name,
+    with_services,
+)
 from recordings.model.account import GRANTABLE, Principal
 from recordings.model.call import Network
 from recordings.model.instants import to_iso
@@ -63,7 +70,7 @@ def policy() -> None:
 @setting_options(STORAGE)
 def show(account_id: str, scope: str, identity: str | None, options: Mapping[str, str | None]) -> None:
     """Show a policy."""
-    _show(options, account_id, _value(PolicyScope, scope), identity)
+    _show(options, account_id, _value(PolicyScope, scope), _identity(scope, identity))
 
 
 @policy.command("set")
@@ -97,7 +104,7 @@ def set_(account_id: str, scope: str, identity: str | None, options: Mapping[str
     if lock is None and (given["numbers"] or given["exceptions"]):
         raise click.UsageError("--number and --except need --lock")
     locks = (Lock(lock, None, None, given["numbers"], given["exceptions"]),) if lock else ()
-    scope_and_id = PolicyChange(scope=_value(PolicyScope, scope), id=identity)
+    scope_and_id = PolicyChange(scope=_value(PolicyScope, scope), id=_identity(scope, identity))
     change = replace(
         scope_and_id,
         cells=_cells(given["on"], given["off"], given["settings"], clear=given["clear"]),
@@ -115,7 +122,7 @@ def set_(account_id: str, scope: str, identity: str | None, options: Mapping[str
 
 @policy.command()
 @account_option
-@click.option("--owner", "owner_id", metavar="USER", help="The user that the call belongs to.")
+@click.option("--owner", "owner_id", metavar="USER_ID", help="The user that the call belongs to.")
 @click.option("--device", "endpoint_id", metavar="ID", help="The device that the call uses.")
 @click.option("--direction", type=_choice(Direction), default="inbound", show_default=True, help="The direction.")
 @click.option("--network", type=_choice(Network), help="The network of the other party. [default: unknown]")
@@ -154,10 +161,16 @@ def _cells(
         for text in texts:
             direction, _, network = text.partition(".")
             if direction not in DIRECTIONS or network not in NETWORKS:
-                allowed = f"{', '.join(DIRECTIONS)}, a dot, and {', '.join(NETWORKS)}"
-                raise click.UsageError(f"a cell must be one of {allowed}, not {text!r}")
+                allowed = f"a direction ({', '.join(DIRECTIONS)}) and a network ({', '.join(NETWORKS)})"
+                raise click.UsageError(f"a cell must be {allowed}, such as inbound.offnet, not {text!r}")
             cells.setdefault(direction, {})[network] = {"enabled": enabled, **(chosen if enabled else {})}
     return cells if cells or clear else None
+
+
+def _identity(scope: str, identity: str | None) -> str | None:
+    if identity is None and scope in {"user", "device"}:
+        raise click.UsageError(f"--scope {scope} needs --id, the id of the {scope}")
+    return identity
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -183,6 +196,8 @@ async def _show(services: "Services", account_id: str, scope: PolicyScope, ident
 async def _set(services: "Services", account_id: str, change: PolicyChange) -> None:
     await services.accounts.account(account_id)
     saved = await services.policy.policies.set(_operator(account_id), change)
+    if change.scope is PolicyScope.USER:
+        await warn_of_user_name(services, account_id, change.id)
     for warning in await services.policy.policies.warnings(saved):
         click.echo(f"Warning: {warning}", err=True)
     _print(saved, change.scope)
@@ -196,6 +211,7 @@ async def _explain(
     explained = await services.policy.policies.explain(
         _operator(account_id), call, owner_id=owner_id, endpoint_id=endpoint_id
     )
+    await warn_of_user_name(services, account_id, owner_id)
     plan = explained.plan
     print_json(
         {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from graph.cli.progress_bar import progress_bar
-from graph.cli.shared_options import STORAGE, account_option, print_json, setting_options, with_services
+from graph.cli.shared_options import STORAGE, account_option, integer, print_json, setting_options, with_services
 from recordings.model.instants import to_iso
 from recordings.model.retention import MAX_DAYS, Retention
 
@@ -33,7 +33,7 @@ def retention() -> None:
 @_label
 @click.option(
     "--days",
-    type=click.IntRange(1, MAX_DAYS),
+    type=integer(1, MAX_DAYS),
     required=True,
     metavar="NUMBER",
     help="Days to keep a recording, counted from its start.",

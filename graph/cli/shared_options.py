@@ -222,5 +222,28 @@ account_option: Final = click.option(
     "--account", "account_id", required=True, metavar="ID", help="The id of the account."
 )
 owner_option: Final = click.option(
-    "--owner", "owner_id", metavar="USER", help="Allow access only to this owner's recordings in the account."
+    "--owner",
+    "owner_id",
+    metavar="USER_ID",
+    help="Allow access only to this owner's recordings in the account. `recordings user list` shows the ids of users.",
 )
+
+
+def integer(least: int, most: int) -> click.IntRange:
+    """Return the type of an option. The error for a text, such as 99d, names the bounds; that of click does not."""
+    kind = click.IntRange(least, most)
+    kind.name = f"integer from {least} to {most}"
+    return kind
+
+
+async def warn_of_user_name(services: "Services", account_id: str, owner_id: str | None) -> None:
+    """Print a warning if an owner has the name of a user instead of the id. Any text can be an owner, also a name."""
+    from recordings.ports.account_stores import all_users
+
+    if owner_id is None or await services.store.user(account_id, owner_id) is not None:
+        return
+    async for user in all_users(services.store, account_id):
+        if user.username.lower() == owner_id.lower():
+            message = f"{owner_id!r} is the name of a user, not the id: the id of this user is {user.id}"
+            click.echo(f"Warning: {message}", err=True)
+            return

@@ -9,11 +9,13 @@ from click.core import ParameterSource
 from graph.cli.shared_options import (
     STORAGE,
     account_option,
+    integer,
     owner_option,
     print_json,
     scope_option,
     scopes_of,
     setting_options,
+    warn_of_user_name,
     with_services,
 )
 from recordings.model.account import Principal, Scope
@@ -33,7 +35,7 @@ _YEAR = 31_536_000
 @click.option(
     "--expires",
     "seconds",
-    type=click.IntRange(1, _YEAR),
+    type=integer(1, _YEAR),
     default=3_600,
     show_default=True,
     metavar="SECONDS",
@@ -62,7 +64,9 @@ def token(
 
 @token.command()
 @account_option
-@click.option("--owner", "owner_id", metavar="USER", help="End only the tokens and signed URLs of this owner or user.")
+@click.option(
+    "--owner", "owner_id", metavar="USER_ID", help="End only the tokens and signed URLs of this owner or user."
+)
 @setting_options(STORAGE)
 def revoke(account_id: str, owner_id: str | None, options: Mapping[str, str | None]) -> None:
     """End all tokens and signed URLs of an account that were issued before now. API keys stay valid.
@@ -75,6 +79,7 @@ def revoke(account_id: str, owner_id: str | None, options: Mapping[str, str | No
 @with_services
 async def _revoke(services: "Services", account_id: str, owner_id: str | None) -> None:
     await services.accounts.end_tokens(account_id, owner_id)
+    await warn_of_user_name(services, account_id, owner_id)
     print_json({"account": account_id, "owner": owner_id, "revoked": True})
 
 
@@ -89,4 +94,5 @@ async def _issue(
     await services.audit.record(
         None, AuditAction.TOKEN, target, change="issue", owner=owner_id, scopes=sorted(scopes), seconds=seconds
     )
+    await warn_of_user_name(services, account_id, owner_id)
     return made

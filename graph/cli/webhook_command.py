@@ -11,6 +11,7 @@ from graph.cli.shared_options import (
     STORAGE,
     account_option,
     confirm,
+    integer,
     print_json,
     setting_options,
     with_services,
@@ -167,7 +168,12 @@ def replay(id: str, since: str, until: str | None, types: str | None, options: M
 @webhook.command()
 @_id
 @click.option(
-    "--limit", type=click.IntRange(1, MAX_ATTEMPTS_KEPT), default=20, show_default=True, help="The most attempts."
+    "--limit",
+    type=integer(1, MAX_ATTEMPTS_KEPT),
+    default=20,
+    show_default=True,
+    metavar="NUMBER",
+    help="The most attempts.",
 )
 @setting_options(STORAGE)
 def attempts(id: str, limit: int, options: Mapping[str, str | None]) -> None:

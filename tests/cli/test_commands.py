@@ -93,6 +93,7 @@ def test_an_account_id_cannot_be_used_twice(cli: CommandLine) -> None:
         (["token", "--account", "nobody"], "there is no account"),
         (["user", "list", "--account", "nobody"], "there is no account"),
         (["token", "--account", "nobody", "--expires", "0"], "--expires"),
+        (["token", "--account", "nobody", "--expires", "99d"], "'99d' is not a valid integer from 1 to 31536000"),
         (["key", "create", "--account", "nobody", "--scope", "ingest"], "--scope"),
         (["key", "create"], "--account"),
         (["call"], "start the server with --demo"),

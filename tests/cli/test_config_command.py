@@ -102,6 +102,7 @@ def test_check_prints_each_source_and_no_password(cli: CommandLine, tmp_path: Pa
     assert "hidden" not in result.output
     assert "RECORDINGS_PROT is not a setting" in result.stderr
     assert "run chmod 600" in result.stderr
+    assert "the configuration is valid" in result.stderr
     assert not cli.data.exists()
 
 

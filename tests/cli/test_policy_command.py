@@ -54,7 +54,7 @@ def test_locks_are_set_and_removed(cli: CommandLine, account: str) -> None:
 
 def test_usage_errors_name_the_option(cli: CommandLine, account: str) -> None:
     for words, message in (
-        (["--on", "inbound"], "a cell must be"),
+        (["--on", "inbound"], "a cell must be a direction (any, inbound, outbound) and a network"),
         ([], "nothing to change: give --on"),
         (["--scope", "user", "--id", "ada"], "nothing to change: give --on"),
         (["--on", "any.any", "--off", "any.any"], "in --on or in --off, not in both: any.any"),
@@ -63,7 +63,7 @@ def test_usage_errors_name_the_option(cli: CommandLine, account: str) -> None:
         (["--option", "format=mp3"], "--option needs --on"),
         (["--number", "112"], "--number and --except need --lock"),
         (["--on", "any.any", "--option", "time_limit=4"], "time_limit must be at least 5"),
-        (["--scope", "user", "--on", "any.any"], "id must be"),
+        (["--scope", "user", "--on", "any.any"], "--scope user needs --id, the id of the user"),
     ):
         assert message in cli.run("policy", "set", "--account", account, *words, expected=2).stderr
     assert "there is no account" in cli.run("policy", "show", "--account", "f" * 32, expected=1).stderr

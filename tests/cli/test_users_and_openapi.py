@@ -25,6 +25,28 @@ def test_a_user_keeps_what_an_update_does_not_name(cli: CommandLine, account: st
     assert "at least one of" in cli.run("user", "update", "ada", "--account", account, expected=2).stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("token", "--owner"),
+        ("token", "revoke", "--owner"),
+        ("key", "create", "--owner"),
+        ("policy", "set", "--scope", "user", "--on", "any.any", "--id"),
+        ("policy", "explain", "--owner"),
+    ],
+)
+def test_a_user_name_in_place_of_an_id_is_a_warning(cli: CommandLine, account: str, words: tuple[str, ...]) -> None:
+    """Any text can be an owner. So a name is no error, but the command does not concern the user with this name."""
+    (user,) = cli.json("user", "create", "--account", account, "--username", "Ada")
+    *command, option = words
+    for owner, warning in (
+        ("ada", f"Warning: 'ada' is the name of a user, not the id: the id of this user is {user['id']}"),
+        (user["id"], ""),
+        ("eve", ""),
+    ):
+        assert cli.run(*command, "--account", account, option, owner).stderr.strip() == warning
+
+
 @pytest.mark.parametrize("password", ["", "7 chars"])
 def test_a_short_password_is_rejected(cli: CommandLine, account: str, password: str) -> None:
     words = ["user", "create", "--account", account, "--username", "ada", "--password", password]
