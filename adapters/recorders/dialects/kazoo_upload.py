@@ -58,7 +58,7 @@ class NotAnUpload(Exception):  # noqa: N818 - an expected result
 class Upload:
     """The contents of an upload address. `source_key` is the same when the sender retries.
 
-    `duration_ms` is the length that the sender states. `warnings` name the values that could not be used.
+    `duration_ms` is the length that the sender states. `warnings` name the values that could not be used, or were cut.
     """
 
     call: Call
@@ -100,7 +100,8 @@ def read(tail: str, query: str, account_id: str, now: Millis, file: ReceivedFile
     if call_id is None or len(call_id) > MAX_CALL_ID:
         raise NotAnUpload(_NO_CALL_ID)
     extension = _extension(extension, (tail, file.name), file.content_type)
-    start, duration = fields.get("start"), fields.get("duration_ms")
+    start, label = fields.get("start"), fields.get("label")
+    duration = _matching(_MILLISECONDS, fields.get("duration_ms"))
     started = None if start is None else read_start(start, now)
     return Upload(
         call=make_call(
@@ -113,9 +114,9 @@ def read(tail: str, query: str, account_id: str, now: Millis, file: ReceivedFile
         name=f"call_recording_{_SLASH.sub('_', call_id)}.{name_suffix(extension)}",
         extension=extension,
         source_key=_source_key(tail, pairs),
-        recording_id=_recording_id(fields.get("recording_id")),
-        label=fields["label"][:MAX_LABEL] if "label" in fields else None,
-        duration_ms=int(duration) if duration is not None and _MILLISECONDS.fullmatch(duration) else None,
+        recording_id=_matching(_RECORDING_ID, fields.get("recording_id")),
+        label=None if label is None else label[:MAX_LABEL],
+        duration_ms=None if duration is None else int(duration),
         warnings=tuple(_warnings(fields, is_start_used=start is None or started is not None)),
     )
 
@@ -129,6 +130,14 @@ def _warnings(fields: Mapping[str, str], *, is_start_used: bool) -> list[str]:
         )
     if "direction" in fields and direction_of(fields["direction"]) is None:
         found.append(f"direction={fields['direction']!r} was not used: give inbound or outbound")
+    for name, pattern, allowed in (
+        ("duration_ms", _MILLISECONDS, "an integer of milliseconds"),
+        ("recording_id", _RECORDING_ID, "YYYYMM- and 32 hexadecimal digits, lower-case"),
+    ):
+        if name in fields and _matching(pattern, fields[name]) is None:
+            found.append(f"{name}={fields[name]!r} was not used: give {allowed}")
+    if len(fields.get("label", "")) > MAX_LABEL:
+        found.append(f"label was cut: it has more than {MAX_LABEL} characters")
     return found
 
 
@@ -171,8 +180,8 @@ def _other_values(pairs: list[tuple[str, str]], name: str) -> Mapping[str, str]:
     return {"Account-ID": dict(pairs).get("account_id", "")} | others
 
 
-def _recording_id(text: str | None) -> str | None:
-    return text if text is not None and _RECORDING_ID.fullmatch(text) else None
+def _matching(pattern: re.Pattern[str], text: str | None) -> str | None:
+    return text if text is not None and pattern.fullmatch(text) else None
 
 
 def _source_key(tail: str, pairs: list[tuple[str, str]]) -> str:

@@ -372,11 +372,15 @@ async def test_the_parameters_of_an_upload(here: World) -> None:
 
 
 async def test_a_value_that_cannot_be_used_is_named_in_the_response(here: World) -> None:
-    answer = await send(here, WAV, f"{NAME}&start=yesterday&direction=sideways")
+    values = f"start=yesterday&direction=sideways&duration_ms=3s&recording_id=7&label={'a' * 129}"
+    answer = await send(here, WAV, f"{NAME}&{values}")
     assert answer.status_code == 201
     assert [text.partition(" ")[0] for text in answer.json()["warnings"]] == [
         "start='yesterday'",
         "direction='sideways'",
+        "duration_ms='3s'",
+        "recording_id='7'",
+        "label",
     ]
 
 
