@@ -4,9 +4,11 @@ import asyncio
 import re
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
+
+from tests.servers.tcp_server import TcpServer
 
 _LENGTH = re.compile(rb"(?i)(content-length: )(\d+)")
 
@@ -88,11 +90,7 @@ class FaultProxy:
         except* (ConnectionError, _OverError):
             pass
         finally:
-            for each in (writer, back):
-                each.transport.abort()
-            for each in (writer, back):
-                with suppress(OSError):
-                    await each.wait_closed()
+            back.transport.abort()
 
 
 class _OverError(Exception):
@@ -161,19 +159,10 @@ class _Connection:
 async def breaking(target: int, *faults: Fault) -> AsyncIterator[FaultProxy]:
     """Run a proxy in front of a port of this machine."""
     proxy = FaultProxy(target, faults=list(faults))
-    tasks: set[asyncio.Task[None]] = set()
-
-    def accept(reader: StreamReader, writer: StreamWriter) -> None:
-        task = asyncio.create_task(proxy.serve(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    proxy.port = server.sockets[0].getsockname()[1]
+    server = TcpServer(proxy.serve)
+    await server.start()
+    proxy.port = server.port
     try:
         yield proxy
     finally:
-        server.close()
-        for task in tuple(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.stop()

@@ -5,7 +5,10 @@ import threading
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Self
+
+from tests.servers.tcp_server import TcpServer
 
 _CHUNK = 65_536
 _SECONDS = 10.0
@@ -24,15 +27,14 @@ class NetworkLink:
         self._thread.start()
         self._passing = asyncio.Event()
         self._is_refusing = False
-        self._connections: set[asyncio.Task[None]] = set()
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[TcpServer] = []
         self.ports: dict[int, int] = {}
         """The port of the link for each target."""
         self._run(self._listen(targets))
 
     def cut(self, *, refuse: bool = False) -> None:
         """Stop all traffic. Packets are lost; with `refuse`, connections are reset instead."""
-        self._loop.call_soon_threadsafe(self._cut, refuse)
+        self._run(self._cut(refuse=refuse))
 
     def heal(self) -> None:
         """Let the traffic pass again. Connections that were only delayed continue."""
@@ -57,20 +59,17 @@ class NetworkLink:
     async def _listen(self, targets: Sequence[int]) -> None:
         self._passing.set()
         for target in targets:
-
-            async def accept(reader: StreamReader, writer: StreamWriter, target: int = target) -> None:
-                await self._accept(reader, writer, target)
-
-            server = await asyncio.start_server(accept, "127.0.0.1", 0)
+            server = TcpServer(partial(self._connect, target))
+            await server.start()
             self._servers.append(server)
-            self.ports[target] = server.sockets[0].getsockname()[1]
+            self.ports[target] = server.port
 
-    def _cut(self, refuse: bool) -> None:
+    async def _cut(self, *, refuse: bool) -> None:
         self._passing.clear()
         self._is_refusing = refuse
         if refuse:
-            for connection in self._connections:
-                connection.cancel()
+            for server in self._servers:
+                await server.cut()
 
     def _heal(self) -> None:
         self._is_refusing = False
@@ -78,25 +77,12 @@ class NetworkLink:
 
     async def _close(self) -> None:
         for server in self._servers:
-            server.close()
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+            await server.stop()
 
-    async def _accept(self, reader: StreamReader, writer: StreamWriter, target: int) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        try:
-            if not self._is_refusing:
-                await self._connect(reader, writer, target)
-        except (OSError, asyncio.CancelledError):
-            pass
-        finally:
-            self._connections.discard(task)
+    async def _connect(self, target: int, reader: StreamReader, writer: StreamWriter) -> None:
+        if self._is_refusing:
             writer.transport.abort()
-
-    async def _connect(self, reader: StreamReader, writer: StreamWriter, target: int) -> None:
+            return
         await self._passing.wait()
         there, back = await asyncio.open_connection("127.0.0.1", target)
         try:

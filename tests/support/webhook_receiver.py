@@ -3,9 +3,11 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
+
+from tests.servers.tcp_server import TcpServer
 
 _ANSWERS: Final = {
     "ok": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
@@ -34,18 +36,18 @@ class Received:
         return json.loads(self.body)
 
 
-class Receiver:
+class Receiver(TcpServer):
     """The server. `ok`, `fail`, `gone`, `busy`, `redirect`, `broken`, `endless`, `drip` and `hang` are its behaviours.
 
     `down` has paths that answer as `fail` does.
     """
 
     def __init__(self) -> None:
+        super().__init__(self._serve)
         self.received: list[Received] = []
         self.down: set[str] = set()
         self.open = 0
         """How many requests are not answered yet."""
-        self.port = 0
 
     def url(self, path: str) -> str:
         """Return a URL of the server."""
@@ -55,29 +57,27 @@ class Receiver:
         """Return the paths of all requests so far."""
         return [each.path for each in self.received]
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection."""
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            while True:
-                request = await _read(reader)
-                self.received.append(request)
-                behaviour = "fail" if request.target in self.down else request.path
-                if behaviour == "hang":
-                    self.open += 1
-                    try:
-                        await reader.read()
-                    finally:
-                        self.open -= 1
-                    return
-                writer.write(_ANSWERS[behaviour])
-                await writer.drain()
-                while behaviour == "endless":
-                    writer.write(bytes(65_536))
-                    await writer.drain()
-                if behaviour == "drip":
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            request = await _read(reader)
+            self.received.append(request)
+            behaviour = "fail" if request.target in self.down else request.path
+            if behaviour == "hang":
+                self.open += 1
+                try:
                     await reader.read()
-                if behaviour in {"broken", "drip"}:
-                    return
+                finally:
+                    self.open -= 1
+                return
+            writer.write(_ANSWERS[behaviour])
+            await writer.drain()
+            while behaviour == "endless":
+                writer.write(bytes(65_536))
+                await writer.drain()
+            if behaviour == "drip":
+                await reader.read()
+            if behaviour in {"broken", "drip"}:
+                return
 
 
 async def _read(reader: asyncio.StreamReader) -> Received:
@@ -92,24 +92,8 @@ async def _read(reader: asyncio.StreamReader) -> Received:
 async def open_receiver() -> AsyncIterator[Receiver]:
     """Run a receiver."""
     receiver = Receiver()
-    connections: set[asyncio.Task[None]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        connections.add(task)
-        try:
-            await receiver.serve(reader, writer)
-        finally:
-            writer.close()
-            connections.discard(task)
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=1_024)
-    receiver.port = server.sockets[0].getsockname()[1]
+    await receiver.start(backlog=1_024)
     try:
         yield receiver
     finally:
-        server.close()
-        for task in tuple(connections):
-            task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+        await receiver.stop()

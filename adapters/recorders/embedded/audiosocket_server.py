@@ -48,7 +48,7 @@ class AudioSocketServer:
 
     async def start(self, listener: socket.socket) -> None:
         """Start to accept connections."""
-        self._server = await asyncio.start_server(self._serve, sock=listener, limit=READ_SIZE)
+        self._server = await asyncio.start_server(self._accept, sock=listener, limit=READ_SIZE)
 
     async def stop(self) -> None:
         """Accept no more connections, and wait until the open ones have ended. The recorder ends their calls first."""
@@ -59,19 +59,19 @@ class AudioSocketServer:
         if self._open:
             await asyncio.wait(self._open)
 
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
+        # Also a task that is cancelled before it begins closes its connection.
+        task.add_done_callback(lambda _: writer.close())
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._open.add(task)
-            task.add_done_callback(self._open.discard)
         try:
             if not self._is_draining() and not self._host.is_full:
                 await self._run(reader, writer)
         except NoSlot as no_slot:
             _log.info("audiosocket refused", reason=str(no_slot))
-        finally:
-            with suppress(OSError):
-                writer.close()
 
     async def _run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         frames = AudioSocketFrames()

@@ -23,7 +23,8 @@ from graph.server.system_clock import SystemClock
 from recordings.ports.recorder import SwitchRecorder, SwitchState, Take
 from tests.contract.recorders.ari_double import PASSWORD, USER, AriDouble
 from tests.contract.recorders.plants import ACCOUNT, NAME, SwitchPlant
-from tests.contract.recorders.relay import HOST, Relay
+from tests.contract.recorders.relay import Relay
+from tests.servers.tcp_server import HOST
 
 REAL_URL = os.environ.get("RECORDER_ARI_URL", "")
 ENDPOINT = os.environ.get("RECORDER_ARI_ENDPOINT", "Local/tone@default")
@@ -99,7 +100,7 @@ class AriPlant(SwitchPlant):
         await self.request("DELETE", f"/channels/{quote(call_id, safe='')}")
 
     async def lose_connection(self) -> None:
-        self.relay.cut()
+        await self.relay.cut()
 
     async def restart_recorder(self, takes: Sequence[Take]) -> None:
         await self.disconnect()

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import httpx
 
 from tests.contract.recorders.esl_double_calls import DoubleCalls, DoubleChannel
+from tests.servers.tcp_server import TcpServer
 
 PASSWORD = "s3cret: with, signs"
 VERSION = "FreeSWITCH Version 1.10.12-release~64bit ( 64bit)\n"
@@ -34,7 +35,7 @@ class Client:
             self.writer.write(data)
 
 
-class EslDouble:
+class EslDouble(TcpServer):
     """A FreeSWITCH without telephony.
 
     - `refuses`: the access list does not allow the client.
@@ -49,6 +50,7 @@ class EslDouble:
     """
 
     def __init__(self, epoch: float | None = None) -> None:
+        super().__init__(self._serve)
         self.calls = DoubleCalls(self.emit, epoch)
         self.commands: list[str] = []
         self.refuses = self.is_silent = self.lies = False
@@ -60,7 +62,6 @@ class EslDouble:
         self.late = 0.0
         self.no_route: set[str] = set()
         self.password = PASSWORD
-        self.port = 0
         self.connections = 0
         self.clients: list[Client] = []
         self.tampered: Callable[[bytes], bytes] = lambda data: data
@@ -68,19 +69,8 @@ class EslDouble:
         self.put_results: list[int] = []
         self._jobs: set[asyncio.Task[None]] = set()
         self._sequence = 400
-        self._server: asyncio.Server | None = None
 
     # The server
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        """Stop to listen, and close all connections. Calls and recordings go on."""
-        if self._server is not None:
-            self._server.close()
-            self.drop()
 
     def drop(self) -> None:
         """Close all connections."""
@@ -105,12 +95,9 @@ class EslDouble:
                 await self._converse(reader, client)
             elif self.is_silent:
                 await reader.read()
-        except (OSError, asyncio.IncompleteReadError):
-            pass
         finally:
             with contextlib.suppress(ValueError):
                 self.clients.remove(client)
-            writer.close()
 
     async def _log_in(self, reader: asyncio.StreamReader, client: Client) -> bool:
         client.send(self.tampered(b"Content-Type: auth/request\n\n"))

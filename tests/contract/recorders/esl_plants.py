@@ -22,7 +22,8 @@ from recordings.model.instants import SECOND, Millis
 from recordings.ports.recorder import SwitchRecorder, SwitchState, Take
 from tests.contract.recorders.esl_double import PASSWORD, EslDouble
 from tests.contract.recorders.plants import ACCOUNT, NAME, SwitchPlant
-from tests.contract.recorders.relay import HOST, Relay
+from tests.contract.recorders.relay import Relay
+from tests.servers.tcp_server import HOST
 
 OTHER_ACCOUNT = "b" * 32
 ESL_URL = os.environ.get("RECORDER_ESL_URL", "")
@@ -254,7 +255,7 @@ class RealEslPlant(EslPlant):
         return len(set(self.folder.iterdir()) - self._before)
 
     async def lose_connection(self) -> None:
-        self._relay.cut()
+        await self._relay.cut()
 
 
 async def wait_for_state(switch: SwitchRecorder, state: SwitchState) -> None:

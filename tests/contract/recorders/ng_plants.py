@@ -102,4 +102,4 @@ class RealNgPlant(NgPlant):
         await self._calls.pop(call_id).hang_up()
 
     async def lose_connection(self) -> None:
-        self._relay.cut()
+        await self._relay.cut()

@@ -1,50 +1,32 @@
 """A relay between a recorder and its switch. It cuts the connections while both of them go on."""
 
 import asyncio
+from asyncio import StreamReader, StreamWriter
+from contextlib import suppress
 
-HOST = "127.0.0.1"
+from tests.servers.tcp_server import TcpServer
 
 
-class Relay:
-    """Passes TCP connections on. `port` stays the same over cuts."""
+class Relay(TcpServer):
+    """Passes TCP connections on."""
 
     def __init__(self, host: str, port: int) -> None:
+        super().__init__(self._pass_on)
         self._target = host, port
-        self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
-        self.port = 0
 
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._pass_on, HOST, self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        """Cut all connections, and accept no others."""
-        if self._server is not None:
-            self._server.close()
-            self.cut()
-            self._server = None
-
-    def cut(self) -> None:
-        """Cut all connections."""
-        for writer in tuple(self._writers):
-            writer.transport.abort()
-
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass_on(self, reader: StreamReader, writer: StreamWriter) -> None:
+        there_reader, there_writer = await asyncio.open_connection(*self._target)
         try:
-            there_reader, there_writer = await asyncio.open_connection(*self._target)
-        except OSError:
-            writer.transport.abort()
-            return
-        self._writers |= {writer, there_writer}
-        await asyncio.gather(_copy(reader, there_writer), _copy(there_reader, writer), return_exceptions=True)
-        self._writers -= {writer, there_writer}
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_copy(reader, there_writer))
+                group.create_task(_copy(there_reader, writer))
+        finally:
+            there_writer.transport.abort()
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
+async def _copy(reader: StreamReader, writer: StreamWriter) -> None:
+    with suppress(OSError):
         while data := await reader.read(65_536):
             writer.write(data)
             await writer.drain()
-    finally:
-        writer.close()
+    writer.close()

@@ -24,8 +24,8 @@ from recordings.ports.recorder import CallChange, SwitchState, TakeRefused
 from tests.contract.recorders.esl_double import PASSWORD
 from tests.contract.recorders.esl_plants import EslDoublePlant, wait_for_state
 from tests.contract.recorders.plants import ACCOUNT
-from tests.contract.recorders.relay import HOST
 from tests.contract.recorders.test_recorders import Listener, begin, listening, ring, take_on, until
+from tests.servers.tcp_server import HOST
 
 
 @pytest.fixture
@@ -61,7 +61,9 @@ async def test_fifty_takes_survive_losses_of_1_10_and_60_seconds(plant: EslDoubl
         plant.pass_time(seconds)
         for number in range(0, 30, 3):
             await plant.hang_up(f"call-{number + (1, 10, 60).index(seconds)}")
+        before = plant.double.connections
         await plant.double.start()
+        await until(lambda before=before: _is(plant.double.connections > before))  # type: ignore[misc]
         await until(lambda: _is(switch_of(plant).state is SwitchState.READY))
     for number in range(30, 50):
         await plant.recorder.stop(takes[number].recording_id)
