@@ -264,6 +264,21 @@ def test_the_guide_of_each_switch_is_complete(system: str) -> None:
     assert [other for other in others if other in chapter] == []
 
 
+def test_the_commands_that_messages_and_texts_name_exist() -> None:
+    """Errors, descriptions and the console say which command to run: `recordings node list`."""
+    pattern = re.compile(r"[`“]recordings((?: [a-z][a-z-]*)+)")
+    folders = [REPOSITORY / name for name in ("adapters", "graph", "recordings", "scripts/console/src")]
+    sources = [path for folder in folders for path in folder.rglob("*.*") if path.suffix in {".py", ".js", ".jsx"}]
+    named = {(path, *words.split()) for path in sources for words in pattern.findall(path.read_text("utf-8"))}
+    assert len(named) >= 40
+    for path, *words in sorted(named):
+        group: click.Command = recordings
+        for word in words:
+            if isinstance(group, click.Group):
+                assert word in group.commands, (path, words)
+                group = group.commands[word]
+
+
 @pytest.mark.parametrize("page", DOCUMENTS)
 def test_relative_links_have_a_target(page: str) -> None:
     text = (REPOSITORY / page).read_text(encoding="utf-8")

@@ -292,6 +292,20 @@ def test_an_address_that_makes_no_sense_shows_a_page(page: Page) -> None:
     assert page.complaints() == []
 
 
+def test_a_chosen_policy_never_stands_beside_the_form_of_another_one(page: Page) -> None:
+    go(page, "#/policies", "Recording policies")
+    page.until("document.body.innerText.includes('Save the policy')")
+    page.evaluate("document.querySelector('form select').focus()")
+    choose(page, "Policy of", "USER")
+    page.until("document.body.innerText.includes('Enter the id to show the policy.')")
+    assert "Save the policy" not in page.text()
+    assert page.evaluate("document.activeElement === document.querySelector('form select')")
+    fill(page, "Id of the user", "ada")
+    page.press_enter()
+    page.until("document.body.innerText.includes('Save the policy') && location.hash.includes('id=ada')")
+    assert page.complaints() == []
+
+
 def test_a_policy_is_set_and_explained(page: Page) -> None:
     go(page, "#/policies?scope=USER&id=ada", "Recording policies")
     press(page, "Add calls")

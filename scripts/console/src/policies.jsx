@@ -1,6 +1,4 @@
 // The recording policies of an account, its users and its devices, and the explanation of a decision.
-import { useState } from "preact/hooks";
-
 import { Explain } from "./explain.jsx";
 import { PolicyForm } from "./policy_form.jsx";
 import { go } from "./route.js";
@@ -52,7 +50,7 @@ export function Policies({ route }) {
   return (
     <>
       <Title>{text("policy.title")}</Title>
-      <Chooser key={key} scope={scope} id={id} />
+      <Chooser scope={scope} id={id} />
       {needsId && !id ? (
         <Empty>{text("policy.whose")}</Empty>
       ) : (
@@ -79,27 +77,29 @@ function Policy({ scope, id, account }) {
   );
 }
 
+/** The form that chooses the policy. Another choice opens at once, so that the page never shows a policy beside it. */
 function Chooser({ scope, id }) {
-  const [chosen, setChosen] = useState(scope);
   const submit = (event) => {
     event.preventDefault();
-    go("policies", { scope: chosen, id: new FormData(event.target).get("id") });
-  };
-  const choose = (event) => {
-    setChosen(event.target.value);
-    if (!WITH_ID.includes(event.target.value)) go("policies", { scope: event.target.value });
+    go("policies", { scope, id: new FormData(event.target).get("id") });
   };
   return (
     <form class="card filters" onSubmit={submit}>
       <Choice
         label={text("policy.scope")}
-        value={chosen}
-        onChange={choose}
+        value={scope}
+        onChange={(event) => go("policies", { scope: event.target.value })}
         options={SCOPES.map((each) => [each, text(`policy.scope.${each}`)])}
       />
-      {WITH_ID.includes(chosen) && (
+      {WITH_ID.includes(scope) && (
         <>
-          <Line label={text(`policy.id.${chosen}`)} name="id" defaultValue={id ?? ""} required />
+          <Line
+            key={`${scope} ${id}`}
+            label={text(`policy.id.${scope}`)}
+            name="id"
+            defaultValue={id ?? ""}
+            required
+          />
           <div class="row">
             <button class="primary">{text("policy.show")}</button>
           </div>

@@ -31,7 +31,7 @@ const TEXTS = {
   "signIn.byToken": "Token or API key",
   "signIn.byPassword": "User name and password",
   "signIn.token": "Token or API key",
-  "signIn.tokenHint": "“recordings token create” and “recordings key create” print one.",
+  "signIn.tokenHint": "“recordings token” and “recordings key create” print one.",
   "signIn.account": "Name or realm of the account",
   "signIn.user": "User name",
   "signIn.password": "Password",
