@@ -1,10 +1,11 @@
 """The scalars that this schema adds to those of GraphQL."""
 
 import re
+from collections.abc import Callable
 from typing import Any, Final, NewType
 
 import strawberry
-from graphql import GraphQLError
+from graphql import GraphQLError, ValueNode, value_from_ast_untyped
 from strawberry.types.scalar import ScalarDefinition
 
 from recordings.model.errors import shorten
@@ -54,6 +55,18 @@ def parse_big_int(value: Any) -> int:
     raise GraphQLError(message)
 
 
+def _of_literal(parse: Callable[[Any], int]) -> Callable[..., int]:
+    """Return the parser of a value in a document. Unlike the default one, its error has the place in the document."""
+
+    def parse_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> int:
+        try:
+            return parse(value_from_ast_untyped(node, variables))
+        except GraphQLError as error:
+            raise GraphQLError(error.message, node) from error
+
+    return parse_literal
+
+
 def _as_given(value: Any) -> Any:
     return value
 
@@ -72,6 +85,7 @@ SCALARS: Final[dict[object, ScalarDefinition]] = {
         specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
         serialize=to_iso,
         parse_value=parse_date_time,
+        parse_literal=_of_literal(parse_date_time),
     ),
     URL: _output("URL", "https://www.rfc-editor.org/rfc/rfc3986", "An absolute URL."),
     Sha256: _output(
@@ -88,5 +102,6 @@ SCALARS: Final[dict[object, ScalarDefinition]] = {
         description="An integer that may need more than 32 bits. It is a JSON number of at most 2^53 - 1.",
         specified_by_url="https://www.rfc-editor.org/rfc/rfc8259#section-6",
         parse_value=parse_big_int,
+        parse_literal=_of_literal(parse_big_int),
     ),
 }

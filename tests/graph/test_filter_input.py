@@ -183,6 +183,12 @@ async def test_a_size_must_be_an_exact_integer(api: Api, value: Any) -> None:
     assert "BigInt must be an integer between -2^53 and 2^53" in error["message"]
 
 
+@pytest.mark.parametrize("condition", ['start: {gte: "2026-11-22"}', 'mediaLength: {gt: "3"}'])
+async def test_the_error_of_a_value_in_a_document_has_its_place(api: Api, condition: str) -> None:
+    error = await api.refused(f"{{ recordings(first: 1, filter: {{ {condition} }}) {{ nodes {{ id }} }} }}")
+    assert error["locations"] == [{"line": 1, "column": 34 + condition.index('"')}]
+
+
 async def test_a_list_has_the_recordings_of_the_accounts_below(api: Api) -> None:
     below = b"child of the child".hex()[:32].ljust(32, "0")
     await api.installation.store.add_account(Account(below, "below", 1, (ACCOUNT, CHILD)))
