@@ -85,7 +85,7 @@ def parse_switch_url(text: str) -> SwitchUrl:
     names = [value for key, value in parameters if key == "name"]
     if len(names) != 1 or not _NAME.fullmatch(names[0]) or names[0] == EMBEDDED:
         given = ", ".join(names) or "none"
-        allowed = f"one name of lower-case letters, digits, '.', '_' and '-', such as name=pbx1, not {EMBEDDED}"
+        allowed = f"one name of lower-case letters, digits, '.', '_' and '-', such as name=pbx1, but not {EMBEDDED!r}"
         raise ValueError(f"the parameter name must be {allowed}; given: {given}")
     accounts = tuple(dict.fromkeys(value for key, value in parameters if key == "account"))
     if not accounts or not all(map(_ACCOUNT.fullmatch, accounts)):

@@ -40,7 +40,7 @@ def test_a_call_belongs_to_the_stated_account_or_to_the_only_one() -> None:
         (f"ng://u:hunter2@pbx?account={A}", "the parameter name must be one name"),
         (f"ng://u:hunter2@pbx?name=a&name=b&account={A}", "given: a, b"),
         (f"ng://u:hunter2@pbx?name=Pbx 1&account={A}", "given: Pbx 1"),
-        (f"ng://u:hunter2@pbx?name=embedded&account={A}", "not embedded"),
+        (f"ng://u:hunter2@pbx?name=embedded&account={A}", "but not 'embedded'"),
         ("ng://u:hunter2@pbx?name=p", "the accounts must be account=ID"),
         ("ng://u:hunter2@pbx?name=p&account=acme", "given: acme"),
         (f"ng://u:hunter2@pbx?name=p&account={A}&colour=red", "the parameter 'colour' is unknown for ng://; allowed"),
