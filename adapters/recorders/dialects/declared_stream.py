@@ -42,7 +42,9 @@ class DeclaredStream(BinaryStream):
         rate, channels = self._parameters.get("rate", ""), self._parameters.get("channels", "1")
         if channels not in {"1", "2"}:
             raise ProtocolError(f"the address has channels={channels[:32]}; allowed are 1 and 2")
+        if (number := to_integer(rate)) is None:
+            raise ProtocolError(f"the address has rate={rate[:32]}; it must be the samples per second, such as 8000")
         default = StreamFormat(Codec.S16, tracks=int(channels))
-        format = format_of("", to_integer(rate) or 0, default, "rate")
+        format = format_of("", number, default, "rate")
         parameters = {name: value for name, value in metadata.items() if name not in {"rate", "channels"}}
         return self._start(format, parameters, call_id="")

@@ -83,7 +83,7 @@ class AnyStream:
         handshake = handshake or Handshake()
         named = handshake.parameters.get("dialect")
         if named is not None and named not in DIALECTS:
-            raise UnknownDialect(f"the address has dialect={named[:32]!r}; allowed are {', '.join(DIALECTS)}")
+            raise UnknownDialect(f"dialect must be {', '.join(DIALECTS)}, not {named[:32]!r}")
         self._parameters = {name: value for name, value in handshake.parameters.items() if name != "dialect"}
         self._is_declared = is_declared(self._parameters)
         dialect = named or handshake.dialect
@@ -128,7 +128,8 @@ class AnyStream:
         except ProtocolError as error:
             if self._is_declared:
                 return DeclaredStream(self._parameters)
-            raise UnknownDialect(f"{error}. {_ADVICE}") from error
+            # The reason of a close frame is short, so the advice comes first.
+            raise UnknownDialect(f"the first message is not a JSON object. {_ADVICE} ({error})") from error
         event = body.get("event")
         if event is not None and not isinstance(event, str):
             raise UnknownDialect(f"the event is not a text. {_ADVICE}")

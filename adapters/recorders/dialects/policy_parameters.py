@@ -1,15 +1,24 @@
 """The parameters of a stream that are for recording policies (docs/policies.md)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from recordings.model.call import Network
 from recordings.model.recording import Direction
 
-POLICY_PARAMETERS: Final = frozenset({"network", "from_network", "to_network", "record", "consent"})
 _BOOLEANS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _CONSENT: Final = {"given": True, "refused": False}
+_NETWORKS: Final = ("onnet", "offnet")
+ALLOWED: Final[Mapping[str, Sequence[str]]] = {
+    "network": _NETWORKS,
+    "from_network": _NETWORKS,
+    "to_network": _NETWORKS,
+    "record": tuple(_BOOLEANS),
+    "consent": tuple(_CONSENT),
+}
+"""The values of each parameter, in any case."""
+POLICY_PARAMETERS: Final = frozenset(ALLOWED)
 _RESOURCE_TYPES: Final = {"offnet-origination": "from_network", "offnet-termination": "to_network"}
 """Kazoo's variable `Resource-Type`, and the party that is at a carrier."""
 
@@ -51,4 +60,4 @@ def read_policy_parameters(
 
 def _network(text: str | None) -> Network | None:
     name = (text or "").lower()
-    return Network(name) if name in {"onnet", "offnet"} else None
+    return Network(name) if name in _NETWORKS else None

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from adapters.recorders.dialects.detect import AnyStream
-from adapters.recorders.dialects.stream_call import call_of
+from adapters.recorders.dialects.stream_call import call_of, unused_values
 from adapters.recorders.dialects.stream_events import (
     Audio,
     Discarded,
@@ -287,6 +287,8 @@ class _StreamSession:
             self._live.positions.restart()
             return
         call = call_of(started, self._account_id, self._host.clock.now())
+        if values := unused_values(started):
+            _log.warning("stream parameters not used", call_id=call.call_id, values=values)
         if self._record_all and call.record is None:
             call = replace(call, record=True)
         is_live_here = await self._recorder.find_call(call.account_id, call.call_id) is not None

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from adapters.recorders.dialects.detect import AnyStream, Handshake
 from adapters.recorders.dialects.stream_events import Event, StreamStarted
 from adapters.recorders.dialects.stream_limits import ProtocolError, UnknownDialect
+from adapters.recorders.embedded.stream_sockets import MAX_REASON
 from recordings.ports.audio import Codec
 from tests.adapters.recorders.first_frames import FIRST_FRAMES
 
@@ -71,12 +72,13 @@ def test_random_frames_start_no_stream(frames: list[str | bytes]) -> None:
     ids=str,
 )
 def test_an_unknown_dialect_is_refused_with_advice(frame: str | bytes) -> None:
-    with pytest.raises(UnknownDialect, match="rate and channels"):
+    with pytest.raises(UnknownDialect) as error:
         AnyStream().receive(frame)
+    assert "rate and channels" in str(error.value)[:MAX_REASON]
 
 
 def test_the_address_may_name_the_dialect() -> None:
-    with pytest.raises(UnknownDialect, match="allowed are twilio"):
+    with pytest.raises(UnknownDialect, match="dialect must be twilio"):
         AnyStream(Handshake({"dialect": "fax"}))
     stream = AnyStream(Handshake({"dialect": "jambonz"}))
     with pytest.raises(ProtocolError):
@@ -86,7 +88,7 @@ def test_the_address_may_name_the_dialect() -> None:
 @pytest.mark.parametrize(("rate", "channels"), [("16000", "3"), ("16000", "x"), ("1", "1"), ("x", "1"), ("", "2")])
 def test_a_wrong_declaration_is_an_error(rate: str, channels: str) -> None:
     stream = AnyStream(Handshake({"rate": rate, "channels": channels, "call_id": "c"}))
-    with pytest.raises(ProtocolError, match=r"rate|channels"):
+    with pytest.raises(ProtocolError, match=rf"rate {rate};|rate={rate};|channels={channels}"):
         stream.receive(b"\0" * 320)
 
 

@@ -14,6 +14,7 @@ import av
 import httpx
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -97,6 +98,22 @@ async def test_a_stream_that_returns_in_another_format_is_another_call(here: Wor
     await eventually(lambda: here.recorder.find_call(ACCOUNT, CALL))
     await here.recorder.start(take(2, CALL))
     await second.close()
+
+
+async def test_the_log_names_the_parameters_of_a_stream_that_are_not_used(here: World) -> None:
+    """A sender of a stream gets no response that could say so."""
+    values = {"direction": "sideways", "record": "perhaps", "network": "offnet", "consent": "yes"}
+    with capture_logs() as lines:
+        stream = await opened(where(here), json.dumps({**json.loads(START), **values}))
+        await begin(here)
+        await stream.close()
+    (found,) = [line for line in lines if line["event"] == "stream parameters not used"]
+    assert (found["log_level"], found["call_id"]) == ("warning", CALL)
+    assert found["values"] == [
+        "direction='sideways': give inbound, outbound",
+        "record='perhaps': give true, yes, 1, false, no, 0",
+        "consent='yes': give given, refused",
+    ]
 
 
 async def test_a_sender_that_stops_for_a_while_leaves_a_gap(here: World) -> None:
