@@ -25,6 +25,7 @@ from graph.server.request_origin import current_origin
 from graph.server.step_runner import SHARES
 from graph.server.system_clock import SystemClock
 from graph.settings import Settings
+from graph.store_error_text import store_error_text
 from recordings.model.audit_entry import Way
 from recordings.model.installation import Installation
 from recordings.model.work import Work
@@ -268,8 +269,7 @@ async def open_store(store: MetadataStore, data: Path, *, task: str | None = Non
         await store.open()
     except Exception as error:
         await store.close()
-        # After the reason, the driver describes its whole cluster.
-        reason = scrub(str(error)).partition(", Topology Description:")[0]
+        reason = scrub(store_error_text(error) or str(error))
         reason = reason[:_MAX_DRIVER_MESSAGE] or type(error).__name__
         message = f"the metadata store cannot be opened: {reason}{_disk_full_note(data)}"
         raise CannotOpenError(message) from error

@@ -66,7 +66,11 @@ class LazyCommands(UserDict[str, Any]):
 
 
 class CommandGroup(click.Group):
-    """The group of all commands. It rejects an argument that is not UTF-8, because no store can keep it."""
+    """The group of all commands.
+
+    It rejects an argument that is not UTF-8, because no store can keep it. An error of the metadata store, such as a
+    missing right or a lost connection, ends a command with a message.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Check and parse the arguments. An existing path may have any name."""
@@ -75,6 +79,20 @@ class CommandGroup(click.Group):
                 message = f"the argument {word!r} is not UTF-8"
                 raise click.UsageError(message, ctx)
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            # Late imports: `--help` and `schema` must not load all libraries.
+            from graph.server.log_setup import scrub
+            from graph.store_error_text import store_error_text
+
+            text = store_error_text(error)
+            if text is None:
+                raise
+            raise click.ClickException(scrub(text)) from error
 
 
 def _is_utf8(word: str) -> bool:

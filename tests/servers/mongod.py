@@ -60,10 +60,12 @@ class Mongod:
     Args:
         directory: the folder for data and log. It is kept, so a killed server can start again with its data.
         port: a free port by default.
+        login: whether clients must log in. The first one can create users without a login.
     """
 
-    def __init__(self, directory: Path, port: int | None = None) -> None:
+    def __init__(self, directory: Path, port: int | None = None, *, login: bool = False) -> None:
         self.directory = directory
+        self._login = login
         self.port = port or free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -96,6 +98,12 @@ class Mongod:
             "oplogSize": 64,
             "syncdelay": 5,
         }
+        if self._login:
+            # A replica set with logins needs a key for its members.
+            key_file = self.directory / "members.key"
+            key_file.touch(mode=0o600)
+            key_file.write_text("k" * 64)
+            options["keyFile"] = str(key_file)
         # Expired documents are deleted every second. The tests of faults use `configureFailPoint`. The files of a
         # dropped database are closed after 5 seconds. By default, it is 5 minutes, and a run of all tests would open
         # more files than a process may.

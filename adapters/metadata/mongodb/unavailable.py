@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError, WriteConcernError
 
+from adapters.metadata.mongodb.error_text import error_text
 from recordings.ports.recording_store import StoreFullError, StoreUnavailableError
 
 _DISK_FULL: Final = 14_031
@@ -64,7 +65,7 @@ def _translate_errors(method: Callable[..., Awaitable[Any]]) -> Callable[..., Aw
             if _DISK_FULL in _codes(error):
                 raise StoreFullError("the disk of MongoDB is full") from error
             if is_unavailable(error):
-                raise StoreUnavailableError(f"MongoDB does not answer: {str(error)[:_MAX_MESSAGE]}") from error
+                raise StoreUnavailableError(f"MongoDB does not answer: {error_text(error)[:_MAX_MESSAGE]}") from error
             raise
 
     return wrapper
