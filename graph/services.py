@@ -23,6 +23,7 @@ from graph.server.call_hub import CallHub
 from graph.server.clock_file import ClockFile
 from graph.server.data_folder import foreign_entries
 from graph.server.event_hub import EventHub
+from graph.server.seal_turn import seal_turn
 from graph.server.step_runner import EarlySteps, WakeSignal
 from graph.server.switch_control import SwitchControl
 from graph.server.system_clock import SystemClock
@@ -274,7 +275,13 @@ def _connect(settings: Settings, parts: OpenParts) -> Services:
         audit=audit,
         audit_log=AuditLog(store, audit, audit.running_plays),
         audit_sealer=AuditSealer(
-            store=store, archive=archive, signer=signer, clock=clock, node=node, days=settings.audit_days
+            store=store,
+            archive=archive,
+            signer=signer,
+            clock=clock,
+            node=node,
+            days=settings.audit_days,
+            turn=lambda: seal_turn(settings.own_data),
         ),
         audit_verifier=AuditVerifier(store, archive, signer, node),
         recordings=recordings,

@@ -10,7 +10,7 @@ from graph.settings import Settings
 
 _OWN: Final = re.compile(
     r"aside|clock(\.draft)?|delivery|import\.lock|media(\.installation)?|node|peers\.sqlite3(-shm|-wal)?|recordings\.sqlite3(-shm|-wal|-journal|\.closed)?"
-    r"|renditions|reserve|secret\.key|server\.lock|spool|work|workers|\.(node|secret\.key)\.[0-9a-f]{16}"
+    r"|renditions|reserve|seal\.lock|secret\.key|server\.lock|spool|work|workers|\.(node|secret\.key)\.[0-9a-f]{16}"
 )
 
 

@@ -1,10 +1,12 @@
 """Sealing the audit trail, and deleting its old entries.
 
 A server seals the chains of its node: its own and those of the commands beside it. A seal is first put into the archive
-and then into the metadata store. If the server dies in between, the next one finds it in the archive.
+and then into the metadata store. If the server dies in between, the next one finds it in the archive. One process seals
+at a time: two would give the same number to two seals, and one of them would overwrite the other in the archive.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from recordings.model.audit_entry import ChainName, Link, Seal, StoredEntry
@@ -19,10 +21,28 @@ PAGE: Final = 1_000
 
 
 class AuditSealer:
-    """Seals the chains of one node."""
+    """Seals the chains of one node.
+
+    Args:
+        store: the trail.
+        archive: where seals are kept, too.
+        signer: signs them.
+        clock: the clock.
+        node: the node.
+        days: how long entries are kept.
+        turn: waits until no other process of the node seals.
+    """
 
     def __init__(
-        self, *, store: AuditStore, archive: SealArchive, signer: SealSigner, clock: Clock, node: str, days: int
+        self,
+        *,
+        store: AuditStore,
+        archive: SealArchive,
+        signer: SealSigner,
+        clock: Clock,
+        node: str,
+        days: int,
+        turn: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
         self._store = store
         self._archive = archive
@@ -30,6 +50,7 @@ class AuditSealer:
         self._clock = clock
         self._node = node
         self._days = days
+        self._turn = turn
         self._sealed: dict[ChainName, int] = {}
 
     async def seal(self) -> Seal | None:
@@ -77,6 +98,10 @@ class AuditSealer:
         return root
 
     async def _write(self, ends: dict[ChainName, Link], roots: dict[ChainName, Link]) -> Seal:
+        async with self._turn():
+            return await self._write_next(ends, roots)
+
+    async def _write_next(self, ends: dict[ChainName, Link], roots: dict[ChainName, Link]) -> Seal:
         last = await self._last()
         seal = write_seal(
             SealContent(

@@ -17,6 +17,7 @@ from adapters.media import MediaSealArchive, open_media_store
 from adapters.metadata.sqlite import SqliteStore
 from graph.server.audit_queue import AuditQueue
 from graph.server.audit_trail import AuditTrail
+from graph.server.seal_turn import seal_turn
 from recordings.model.account import Principal
 from recordings.model.audit_entry import AuditAction, AuditObject, ChainName
 from recordings.model.instants import DAY
@@ -53,6 +54,7 @@ class Trail:
             clock=self.clock,
             node=NODE,
             days=400,
+            turn=lambda: seal_turn(self.folder),
         )
 
     async def write(self, number: int, account: str = ACCOUNT, writer: str = NODE) -> None:
@@ -93,6 +95,13 @@ async def test_an_untouched_trail_has_no_break(trail: Trail) -> None:
     assert (report.breaks, report.entries, report.chains, report.seals, report.unsealed) == ([], 10, 2, 1, 3)
     assert await trail.sealer.seal() is not None
     assert (await trail.report()).unsealed == 0
+
+
+async def test_processes_that_seal_at_once_make_one_chain_of_seals(trail: Trail) -> None:
+    await trail.write(3)
+    await asyncio.gather(*(trail.make_sealer().seal() for _ in range(4)))
+    report = await trail.report()
+    assert (report.breaks, report.seals, report.unsealed) == ([], 4, 0)
 
 
 ENTRY = "UPDATE audit_entries SET"
