@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
-from graph.cli.list_and_show_commands import parse_since
+from graph.cli.list_and_show_commands import parse_time
 from graph.cli.shared_options import STORAGE, integer, print_json, setting_options, with_services
 from recordings.model.audit_entry import AuditAction, AuditFilter, AuditOutcome, ChainName, Link
 from recordings.model.instants import Millis, to_iso
@@ -186,13 +186,13 @@ async def _filter(services: "Services", given: Mapping[str, Any]) -> AuditFilter
         actions=tuple(AuditAction(each.upper()) for each in given.get("actions", ())),
         object_id=given.get("object_id"),
         outcome=None if outcome is None else AuditOutcome(outcome.upper()),
-        since=_time(given.get("since")),
-        before=_time(given.get("before")),
+        since=_time("--since", given.get("since")),
+        before=_time("--before", given.get("before")),
     )
 
 
-def _time(text: str | None) -> Millis | None:
-    return None if text is None else parse_since(text)
+def _time(option: str, text: str | None) -> Millis | None:
+    return None if text is None else parse_time(option, text)
 
 
 def _shown(item: "TrailItem") -> Mapping[str, Any]:

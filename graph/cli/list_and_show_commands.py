@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _AGO: Final = re.compile(r"(\d{1,6})([mhd])", re.ASCII)
 _UNITS: Final = {"m": MINUTE, "h": HOUR, "d": DAY}
-_SINCE: Final = (
+_FORMS: Final = (
     "write a date (2026-11-01), a time (2026-11-01T09:30:00Z), or an age in minutes, hours or days (90m, 24h, 7d)"
 )
 _format_option: Final = click.option(
@@ -107,7 +107,7 @@ def list_(
 
     The reason of a failed recording is in `reason` and `reasonDetail`. `recordings show ID` shows all of a recording.
     """
-    start = None if since is None else parse_since(since)
+    start = None if since is None else parse_time("--since", since)
     conditions = _conditions(start, **filters)
     _list(options, account_id, tuple(State(state.upper()) for state in states), conditions, limit, _is_table(form))
 
@@ -128,7 +128,7 @@ def _is_table(form: str) -> bool:
     return form == "table" or (form == "auto" and sys.stdout.isatty())
 
 
-def parse_since(text: str) -> Millis:
+def parse_time(option: str, text: str) -> Millis:
     """Return the instant of an option. A time without an offset is in UTC."""
     now = datetime.now(UTC)
     if (age := _AGO.fullmatch(text)) is not None:
@@ -136,7 +136,7 @@ def parse_since(text: str) -> Millis:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise click.UsageError(f"--since {text!r} is not a time: {_SINCE}") from error
+        raise click.UsageError(f"{option} {text!r} is not a time: {_FORMS}") from error
     return to_millis(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
 
 

@@ -103,6 +103,8 @@ def update(
     changes = {UserField(name): text for name, text in texts.items() if text is not None}
     if admin is not None:
         changes[UserField.PRIV_LEVEL] = PrivLevel.ADMIN if admin else PrivLevel.USER
+    if not changes:
+        raise click.UsageError("nothing to change: give --first-name, --last-name, --email, --admin or --no-admin")
     _update(options, account_id, _name_of(user, username), changes)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from graph.cli.list_and_show_commands import parse_time
 from graph.cli.shared_options import (
     STORAGE,
     account_option,
@@ -20,7 +21,7 @@ from graph.cli.shared_options import (
 from graph.cli.webhook_view import attempt_view, webhook_view
 from recordings.model.account import GRANTABLE, Principal
 from recordings.model.errors import InvalidInput
-from recordings.model.instants import HOUR, from_iso
+from recordings.model.instants import HOUR
 from recordings.model.webhook import MAX_ATTEMPTS_KEPT, HttpVerb, WebhookFormat
 from recordings.rules.kazoo_webhook import FORMAT, KazooBody
 
@@ -156,13 +157,19 @@ def rotate(id: str, secret: str | None, overlap_hours: float | None, options: Ma
 
 @webhook.command()
 @_id
-@click.option("--since", required=True, metavar="TIME", help="Events stored at this time or later.")
+@click.option(
+    "--since",
+    required=True,
+    metavar="TIME",
+    help="Events stored at this time or later: a date, a time, or an age (24h).",
+)
 @click.option("--until", metavar="TIME", help="Events stored before this time. [default: now]")
 @click.option("--types", metavar="NAMES", help="Only these types. [default: all types of the webhook]")
 @setting_options(STORAGE)
 def replay(id: str, since: str, until: str | None, types: str | None, options: Mapping[str, str | None]) -> None:
     """Send the events of a time range to the webhook with this ID again. A server sends them."""
-    _replay(options, id, _time("since", since), None if until is None else _time("until", until), types)
+    start, end = parse_time("--since", since), None if until is None else parse_time("--until", until)
+    _replay(options, id, start, end, types)
 
 
 @webhook.command()
@@ -183,14 +190,6 @@ def attempts(id: str, limit: int, options: Mapping[str, str | None]) -> None:
 
 def _given(secret: str | None) -> str | None:
     return sys.stdin.readline().strip() if secret == FROM_INPUT else secret
-
-
-def _time(name: str, text: str) -> int:
-    try:
-        return from_iso(text)
-    except ValueError as error:
-        message = f"--{name} must be a time such as 2026-11-22T08:19:00Z, not {text!r}"
-        raise click.UsageError(message) from error
 
 
 def _values(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,8 @@ class ClearRetentionRuleInput(PartialInput):
 class CreateApiKeyInput(PartialInput):
     account_id: strawberry.ID | None = _account_id()
     owner_id: strawberry.ID | None = strawberry.field(
-        default=UNSET, description="Limit the key to this owner. Default: all recordings of the account."
+        default=UNSET,
+        description="Limit the key to the recordings of this user, by the id. Default: all of the account.",
     )
     scopes: list[Scope] = strawberry.field(description="The scopes. The credentials of the request must have them.")
 

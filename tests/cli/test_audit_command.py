@@ -23,6 +23,8 @@ def test_commands_are_in_the_trail_and_a_change_of_it_is_named(cli: CommandLine,
     assert cli.json("audit", "list", "--account", account, "--action", "key", "--since", "1h") == [listed[1]]
     assert cli.json("audit", "list", "--account", account, "--object", key["id"], "--first", "1") == [listed[1]]
     assert cli.json("audit", "list", "--account", account, "--before", "1h") == []
+    refused = cli.run("audit", "list", "--account", account, "--before", "yesterday", expected=2)
+    assert "--before 'yesterday' is not a time" in refused.stderr
     assert cli.json("audit", "seal")[0]["seal"].endswith(":00000001")
     (report,) = cli.json("audit", "verify")
     assert (report["entries"], report["unsealed"], report["breaks"]) == (3, 0, [])

@@ -77,7 +77,8 @@ def test_errors_name_the_value(cli: CommandLine, account: str) -> None:
         ((*create, URL, "--custom-data", "x"), "--custom-data must be NAME=TEXT", 2),
         (("list", "--account", "f" * 32), "there is no account", 1),
         (("test", "f" * 32), f"there is no webhook '{'f' * 32}'", 1),
-        (("replay", "x", "--since", "yesterday"), "--since must be a time such as 2026-11-22T08:19:00Z", 2),
+        (("replay", "x", "--since", "yesterday"), "--since 'yesterday' is not a time: write a date", 2),
+        (("replay", "x", "--since", "7d"), "there is no webhook 'x'", 1),
     ):
         assert message in cli.run("webhook", *words, expected=code).stderr
 
