@@ -15,7 +15,7 @@ from adapters.metadata.sqlite import database
 from recordings.model import user
 from tests.support.sqlite_template import create_migrated
 
-pytest_plugins = ["tests.servers.fixtures"]
+pytest_plugins = ["tests.servers.fixtures", "tests.support.disk"]
 
 LONG = (
     "tests/browser/",

@@ -15,6 +15,7 @@ from tests.e2e.installation import ACCOUNT, make_account, make_ingest
 from tests.e2e.pair import Pair, codes, live
 from tests.e2e.server import SECONDS, Server, command, until
 from tests.e2e.stream_call import StreamCall
+from tests.servers.free_ports import free_port
 
 LIST = "query List($after: String) { viewer { account { recordings(first: 1, after: $after) {%s} } } }"
 CURSORS = LIST % "edges { cursor } "
@@ -121,7 +122,7 @@ def test_a_server_with_a_foreign_key_does_not_start(pair: Pair) -> None:
     made = command("account", "create", "A", data=folder / "alone", RECORDINGS_KEY_FILE=str(foreign))
     assert made.returncode == 0, made.stderr
     third = Server(folder / "third", **pair.one.variables | {"RECORDINGS_KEY_FILE": str(foreign)})
-    for words in (("serve",), ("doctor",)):
+    for words in (("serve", "--port", str(free_port())), ("doctor",)):
         refused = _run(third, *words)
         assert refused.returncode == 1
         assert "does not belong to this metadata store" in refused.stderr

@@ -20,6 +20,7 @@ from recordings.ports.recorder import TakeEvent
 from recordings.use_cases.save_event import RecordingWriter
 from tests.contract.metadata.samples import recording as sample
 from tests.faults.real_node import NODE, Node, state_of
+from tests.support.disk import DISK, MEMORY
 
 MANIFEST = "take.json"
 
@@ -34,17 +35,19 @@ async def finish(node: Node) -> None:
 
 
 @contextmanager
-def another_device() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+def another_device(than: Path) -> Iterator[Path]:
+    devices = {root.stat().st_dev: root for root in (MEMORY, DISK)}
+    devices.pop(than.stat().st_dev, None)
+    if not devices:
+        pytest.skip("there is one device")
+    with tempfile.TemporaryDirectory(dir=devices.popitem()[1]) as folder:
         yield Path(folder)
 
 
 async def test_a_take_is_copied_to_aside_on_another_device(node: Node) -> None:
     damaged, healthy = await node.record(source_key="kazoo/1"), await node.record()
     sizes = {path.name: path.stat().st_size for path in (node.folder / "spool" / damaged.id).iterdir()}
-    with another_device() as other:
-        if other.stat().st_dev == node.folder.stat().st_dev:
-            pytest.skip("there is one device")
+    with another_device(node.folder) as other:
         (node.folder / "aside").symlink_to(other)
         await node.spool.set_aside(damaged.id)
         assert {path.name: path.stat().st_size for path in (other / damaged.id).iterdir()} == sizes
@@ -57,7 +60,7 @@ async def test_a_take_is_copied_to_aside_on_another_device(node: Node) -> None:
 
 async def test_a_copy_to_another_device_that_died_is_finished(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     take = await node.record()
-    with another_device() as other:
+    with another_device(node.folder) as other:
         (node.folder / "aside").symlink_to(other)
         with monkeypatch.context() as patched, suppress(PermissionError):
             patched.setattr("adapters.spool.folder_spool.shutil.rmtree", refuse)

@@ -29,7 +29,7 @@ from adapters.media.verified_files import VerifiedFiles
 from adapters.media.verified_versions import MAX_VERSIONS, VerifiedVersions
 from recordings.model.recording import Media
 from recordings.ports.audio import Chunk, FilePart, MediaArchived, MediaDamaged, MediaMissing, ObjectPart
-from tests.support.page_cache import need_reads_without_waiting
+from tests.support.disk import need_reads_without_waiting
 
 DATA = bytes(range(256)) * 1_000
 
@@ -156,11 +156,11 @@ def watch() -> Watch:
 
 
 @pytest.fixture
-async def folder(tmp_path: Path, watch: Watch) -> FolderMedia:
-    need_reads_without_waiting(tmp_path)
-    store = FolderMedia(tmp_path, "local:")
+async def folder(disk_path: Path, watch: Watch) -> FolderMedia:
+    need_reads_without_waiting(disk_path)
+    store = FolderMedia(disk_path, "local:")
     store._verified = VerifiedFiles(watch.monotonic, watch.time_ns)
-    (tmp_path / "x").write_bytes(DATA)
+    (disk_path / "x").write_bytes(DATA)
     # The first download computes the digest.
     assert await kinds(store) == {bytes}
     return store

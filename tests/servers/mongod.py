@@ -97,6 +97,8 @@ class Mongod:
             "wiredTigerCacheSizeGB": 0.25,
             "oplogSize": 64,
             "syncdelay": 5,
+            # By default, a server begins with 300 MB of empty files.
+            "wiredTigerEngineConfigString": "log=(file_max=8MB)",
         }
         if self._login:
             # A replica set with logins needs a key for its members.

@@ -50,6 +50,12 @@ STORES: dict[str, Callable[[Path, GetServer], StoreConfig]] = {
 }
 
 
+@pytest.fixture
+def tmp_path(disk_path: Path) -> Path:
+    """Replace the folder of the tests by one on a disk: that is where audio is stored."""
+    return disk_path
+
+
 @pytest.fixture(params=STORES)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MediaRouter]:
     config = STORES[request.param](tmp_path / "media of a test", request.getfixturevalue)

@@ -16,7 +16,7 @@ import pytest
 from adapters.media import FolderMedia, MediaFaultError, file_reader, folder_store, open_media_store
 from adapters.media.file_reader import OpenFile
 from recordings.ports.audio import MediaMissing
-from tests.support.page_cache import need_reads_without_waiting
+from tests.support.disk import need_reads_without_waiting
 
 DATA = os.urandom(3 << 20)
 
