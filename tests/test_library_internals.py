@@ -122,6 +122,8 @@ NAMES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("aiohttp", "requests to checked addresses only (adapters/net)"): (
         "aiohttp:TCPConnector.connect",
         "aiohttp.abc:AbstractResolver.resolve",
+        "aiohttp.client_proto:ResponseHandler.feed_data",
+        "aiohttp.client_proto:ResponseHandler.set_exception",
     ),
 }  # fmt: skip
 """By library and user: `module:attribute`."""
@@ -292,7 +294,9 @@ def _connector() -> Iterator[tuple[str, bool]]:
         async with aiohttp.TCPConnector() as connector:
             return connector
 
-    yield "TCPConnector._resolver", hasattr(asyncio.run(made()), "_resolver")
+    connector = asyncio.run(made())
+    yield "TCPConnector._resolver", hasattr(connector, "_resolver")
+    yield "TCPConnector._factory", hasattr(connector, "_factory")
 
 
 BEHAVIOURS: Final[dict[Callable[[], Iterator[tuple[str, bool]]], tuple[str, str]]] = {

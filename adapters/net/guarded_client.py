@@ -2,12 +2,15 @@
 
 import socket
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, cast
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
 
 from adapters.net.guard import Guard, UnresolvedHostError
+from adapters.net.interim_responses import BoundedResponses
 
 AGENT: Final = "call-recording-api"
 _READ_AHEAD: Final = 256 * 1024
@@ -62,6 +65,8 @@ class GuardedConnector(aiohttp.TCPConnector):
             resolver=GuardedResolver(guard, resolver), use_dns_cache=False, limit=connections, limit_per_host=per_host
         )
         self._guard = guard
+        # aiohttp has no setting for the class of its connections.
+        self._factory = cast("partial[ResponseHandler]", partial(BoundedResponses, loop=self._loop))
 
     async def connect(self, req: aiohttp.ClientRequest, *arguments: Any, **named: Any) -> Any:
         """Return a connection for a request, if the guard allows its host."""

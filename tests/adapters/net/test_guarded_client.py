@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import aiohttp
 import pytest
@@ -13,6 +13,46 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from adapters.net import AddressRefusedError, Guard, Limits, open_session
 from adapters.net.guarded_client import AGENT
+from adapters.net.interim_responses import MAX_INTERIM, InterimResponsesError
+
+
+@pytest.mark.parametrize("status", [b"100 Continue", b"103 Early Hints"], ids=bytes.decode)
+async def test_a_server_that_only_sends_interim_responses_loses_its_connection(status: bytes) -> None:
+    closed = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            while True:
+                writer.write(b"HTTP/1.1 %b\r\n\r\n" % status * 1_000)
+                await writer.drain()
+        except ConnectionError:
+            closed.set()
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with server, open_session(Guard(private=["127.0.0.1"]), Limits(total=20.0)) as session:
+        with pytest.raises(InterimResponsesError):
+            await session.post(url, data=b"x")
+        await closed.wait()
+
+
+async def test_some_interim_responses_may_come_before_each_response() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 102 Processing\r\n\r\n" * MAX_INTERIM)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with server, open_session(Guard(private=["127.0.0.1"])) as session:
+        for _ in range(3):
+            async with session.get(url) as response:
+                assert await response.read() == b"ok"
 
 
 class Names(AbstractResolver):
