@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 _LOGIN_FAILED: Final = 18
 _NOT_PERMITTED: Final = 13
@@ -15,9 +15,13 @@ _DRIVER_DETAILS: Final = re.compile(r", (?:full error|Topology Description): .*"
 def error_text(error: PyMongoError) -> str:
     """Return the reason of an error and, for a login or a missing right, what to do.
 
-    The text of the driver goes on with the whole reply of the server, or with the state of all servers.
+    The text of the driver goes on with the whole reply of the server, or with the state of all servers. That of a bulk
+    write has its reasons only there.
     """
     text = _DRIVER_DETAILS.sub("", str(error))
+    if isinstance(error, BulkWriteError):
+        failed = (*error.details.get("writeErrors", ()), *error.details.get("writeConcernErrors", ()))
+        text = "; ".join([text, *(str(each.get("errmsg", "")) for each in failed[:1])])
     code = error.code if isinstance(error, OperationFailure) else None
     if code == _LOGIN_FAILED or (code == _ATLAS and "auth" in text):
         return "MongoDB rejects the login: check the user, the password and authSource in the URL of --mongodb"
