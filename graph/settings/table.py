@@ -37,7 +37,8 @@ SETTINGS: Final = (
         "mongodb",
         str,
         None,
-        "Store metadata in this MongoDB instead of the SQLite file. The path of the URL is the database name.",
+        "Store metadata in this MongoDB instead of the SQLite file. It must be a replica set, also with one server, or "
+        "a sharded cluster. The path of the URL is the database name; without it, the name is recordings.",
         schemes=("mongodb", "mongodb+srv"),
     ),
     Setting(

@@ -107,3 +107,30 @@ def test_an_error_in_the_middle_of_a_command_is_one_line(
     assert text.startswith(expected)
     assert text.count("\n") == 1
     assert "full error" not in text
+
+
+def test_a_mongodb_that_is_no_replica_set_is_named_and_stays_empty(
+    mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("standalone")
+    with Mongod(folder / "mongod", standalone=True) as server:
+        uri = f"mongodb://127.0.0.1:{server.port}/{DATABASE}"
+        ended = CommandLine(folder / "data").run("account", "create", "Acme", expected=1, RECORDINGS_MONGODB=uri)
+        with server.client() as client:
+            assert client[DATABASE].list_collection_names() == []
+    assert "MongoDB must be a replica set, also with one server: start mongod with --replSet rs0" in ended.stderr
+
+
+def test_a_replica_set_that_was_not_initiated_is_named(
+    mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("new")
+    server = Mongod(folder / "mongod")
+    try:
+        server.start()
+        uri = f"mongodb://127.0.0.1:{server.port}/{DATABASE}?serverSelectionTimeoutMS=500"
+        ended = CommandLine(folder / "data").run("account", "create", "Acme", expected=1, RECORDINGS_MONGODB=uri)
+    finally:
+        server.stop()
+    assert "MongoDB has no primary" in ended.stderr
+    assert "a new replica set needs rs.initiate()" in ended.stderr

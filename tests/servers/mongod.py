@@ -61,11 +61,15 @@ class Mongod:
         directory: the folder for data and log. It is kept, so a killed server can start again with its data.
         port: a free port by default.
         login: whether clients must log in. The first one can create users without a login.
+        standalone: whether it is a single server, and not the primary of a replica set.
     """
 
-    def __init__(self, directory: Path, port: int | None = None, *, login: bool = False) -> None:
+    def __init__(
+        self, directory: Path, port: int | None = None, *, login: bool = False, standalone: bool = False
+    ) -> None:
         self.directory = directory
         self._login = login
+        self._standalone = standalone
         self.port = port or free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -100,6 +104,8 @@ class Mongod:
             # By default, a server begins with 300 MB of empty files.
             "wiredTigerEngineConfigString": "log=(file_max=8MB)",
         }
+        if self._standalone:
+            del options["replSet"]
         if self._login:
             # A replica set with logins needs a key for its members.
             key_file = self.directory / "members.key"
@@ -190,7 +196,8 @@ class Mongod:
     def __enter__(self) -> Self:
         try:
             self.start()
-            self.initiate()
+            if not self._standalone:
+                self.initiate()
         except BaseException:
             self.kill()
             raise

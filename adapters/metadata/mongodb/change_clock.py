@@ -180,6 +180,20 @@ async def _guard(database: Database) -> bool:
     return not validator or validator == GUARD
 
 
+class NotAReplicaSetError(Exception):
+    """MongoDB is a single server. Only a replica set or a sharded cluster has a feed of changes and a majority."""
+
+
+async def check_replica_set(database: Database) -> None:
+    """Raise `NotAReplicaSetError` if MongoDB is neither a replica set nor a sharded cluster."""
+    hello = await database.command("hello", read_preference=ReadPreference.PRIMARY)
+    if not {"lastWrite", "$clusterTime"} & hello.keys():
+        raise NotAReplicaSetError(
+            "MongoDB must be a replica set, also with one server: start mongod with --replSet rs0, and run "
+            "rs.initiate() in mongosh once"
+        )
+
+
 def times_of(hello: Document) -> tuple[Millis, Timestamp]:
     """Return the time of the last entry that a majority has, and the primary's last entry."""
     if "lastWrite" in hello:

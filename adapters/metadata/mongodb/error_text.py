@@ -3,17 +3,18 @@
 import re
 from typing import Final
 
-from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
 _LOGIN_FAILED: Final = 18
 _NOT_PERMITTED: Final = 13
 _ATLAS: Final = 8_000
+_NO_PRIMARY: Final = 'match selector "Primary()"'
 _COMMAND: Final = re.compile(r"not authorized on (\S+) to execute command \{ (\w+)")
 _DRIVER_DETAILS: Final = re.compile(r", (?:full error|Topology Description): .*", re.DOTALL)
 
 
 def error_text(error: PyMongoError) -> str:
-    """Return the reason of an error and, for a login or a missing right, what to do.
+    """Return the reason of an error and, for a login, a missing right or a missing primary, what to do.
 
     The text of the driver goes on with the whole reply of the server, or with the state of all servers. That of a bulk
     write has its reasons only there.
@@ -34,4 +35,8 @@ def error_text(error: PyMongoError) -> str:
     if code == _NOT_PERMITTED:
         # MongoDB says this to a client without a login.
         return f"MongoDB requires a login: give a user and a password in the URL of --mongodb ({text})"
+    if isinstance(error, ServerSelectionTimeoutError) and _NO_PRIMARY in text:
+        return (
+            f"MongoDB has no primary: rs.status() in mongosh shows why; a new replica set needs rs.initiate() ({text})"
+        )
     return text

@@ -7,7 +7,7 @@ from typing import Final
 from adapters.metadata.mongodb.access_collection import AccessCollection
 from adapters.metadata.mongodb.account_collections import AccountCollections
 from adapters.metadata.mongodb.audit_collections import AuditCollections
-from adapters.metadata.mongodb.change_clock import ChangeClock
+from adapters.metadata.mongodb.change_clock import ChangeClock, check_replica_set
 from adapters.metadata.mongodb.database_copy import DatabaseCopy
 from adapters.metadata.mongodb.driver import Connection, Driver
 from adapters.metadata.mongodb.indexes import META, migrate
@@ -83,6 +83,8 @@ class MongoStore(
 
     async def open(self) -> None:
         """Connect, create missing indexes and migrate the schema. Other processes may do the same at the same time."""
+        # First, because a migration of a single server would leave its collections there.
+        await check_replica_set(self._connection.database)
         await migrate(self._connection.database)
         await self._change_clock.start()
 
