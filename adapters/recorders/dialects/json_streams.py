@@ -6,7 +6,7 @@ the recording does not need never ends a stream:
 - A `media` message without audio is an `Audio` without bytes. Without a usable timestamp, its audio follows the last.
 - A message that cannot be used is `Ignored`: an unknown event, a payload that is not base64, audio before `start`. Only
   `MAX_IGNORED` of them in a row end the stream.
-- A repeated `start` of the same call means that the timestamps start again.
+- A repeated `start` of the same call means that the timestamps start again. The format and the sides stay the same.
 
 An invalid message raises one `ProtocolError` that names the fault: a message that is not a JSON object with an `event`,
 an invalid `start`, and any message after the end. After it, every further message is an error.
@@ -239,10 +239,15 @@ class JsonStream:
             if body:
                 raise ProtocolError("a second call in one stream")
             return self._ignore("start")
-        self._format = self._format_of(to_object(body.get(names.media_format)))
+        format = self._format_of(to_object(body.get(names.media_format)))
+        if self.state is not State.STARTED:
+            self._tracks = _ONE_TRACK if format.tracks == 1 else tracks_of(parameters.get("direction"))
+        elif format != self._format:
+            # The takes have the first format. A new stream of the call may have another one.
+            raise ProtocolError(f"start.{names.media_format} changed within the stream")
+        self._format = format
         self._stream_id = check_name(f"start.{names.stream_id}", stream_id, 0)
         self._call_id = check_name("start.call_id", call_id)
-        self._tracks = _ONE_TRACK if self._format.tracks == 1 else tracks_of(parameters.get("direction"))
         self.state = State.STARTED
         given = body.get("tracks")
         tracks = tuple(name for name in (given if isinstance(given, list) else [given]) if isinstance(name, str))
@@ -250,10 +255,10 @@ class JsonStream:
         return StreamStarted(stream_id, call_id, account_id, tracks, parameters, self._format)
 
     def _format_of(self, given: Mapping[str, Any]) -> StreamFormat:
-        """Return the format of a stream. A missing value is the usual one of the dialect."""
+        """Return the format of a stream. A missing value is that of the last `start`, or of the dialect."""
         field = f"start.{self.names.media_format}"
         channels, rate = given.get("channels"), given.get(self.names.sample_rate)
         if channels is not None and to_integer(channels) != 1:
             raise ProtocolError(f"{field}.channels is {str(channels)[:32]!r}; each track must have 1 channel")
         rate_number = None if rate is None else to_integer(rate) or 0
-        return format_of(to_text(given.get("encoding")), rate_number, self.names.default, field)
+        return format_of(to_text(given.get("encoding")), rate_number, self._format, field)

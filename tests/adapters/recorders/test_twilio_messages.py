@@ -22,9 +22,11 @@ from adapters.recorders.dialects.stream_events import (
     StreamStarted,
     StreamStopped,
 )
+from adapters.recorders.dialects.stream_format import StreamFormat
 from adapters.recorders.dialects.stream_limits import MAX_IGNORED, MAX_MESSAGE, ProtocolError
 from adapters.recorders.dialects.twilio import TwilioStream
 from recordings.model.recording import Direction
+from recordings.ports.audio import Codec
 from tests.adapters.recorders.parts import Side
 
 
@@ -278,6 +280,29 @@ def test_a_repeated_start_of_the_same_call_is_a_start_and_of_another_call_an_err
     assert isinstance(stream.one(json.dumps(again.media(b"\x01" * 160))), Audio)
     with pytest.raises(ProtocolError, match="second call"):
         stream.one(start_message())
+
+
+L16 = {"encoding": "audio/x-l16", "sampleRate": 16_000}
+
+
+@pytest.mark.parametrize("again", [None, {}, {"encoding": "audio/x-l16"}, L16], ids=str)
+def test_a_repeated_start_keeps_the_format_and_the_sides(again: Any) -> None:
+    stream = Stream()
+    first = {"callSid": "call-1", "mediaFormat": L16}
+    stream.one(start_message(**first, customParameters={"direction": "outbound"}))
+    before = stream.one(media())
+    event = stream.one(start_message(**first | {"mediaFormat": again}, customParameters=None))
+    assert isinstance(event, StreamStarted)
+    assert event.format == StreamFormat(Codec.S16, 16_000)
+    assert stream.one(media()) == before
+
+
+@pytest.mark.parametrize("again", [{"encoding": "audio/x-mulaw", "sampleRate": 8_000}, L16 | {"sampleRate": 8_000}])
+def test_a_repeated_start_with_another_format_is_an_error(again: Any) -> None:
+    stream = Stream()
+    stream.one(start_message(callSid="call-1", mediaFormat=L16))
+    with pytest.raises(ProtocolError, match="mediaFormat changed within the stream"):
+        stream.one(start_message(callSid="call-1", mediaFormat=again))
 
 
 MESSAGES: dict[str, Callable[[], str]] = {
