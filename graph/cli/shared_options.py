@@ -155,11 +155,13 @@ def _with_services(
 
 
 def check_exists(settings: Settings) -> None:
-    """Raise `click.ClickException` if the settings name no MongoDB, and there is no SQLite file."""
+    """Raise `click.ClickException` if the settings name no MongoDB, and there is no SQLite file, or an empty one."""
     from adapters.metadata.sqlite.sqlite_store import FILE
 
     try:
-        exists = settings.mongodb is not None or (settings.data / FILE).exists()
+        # The first transaction of a new file may be in its journal only.
+        files = [settings.data / FILE, settings.data / f"{FILE}-wal"]
+        exists = settings.mongodb is not None or any(file.exists() and file.stat().st_size for file in files)
     except OSError as error:
         message = f"the data folder {settings.data} cannot be used: {error.strerror}"
         raise click.ClickException(message) from error

@@ -365,6 +365,16 @@ def test_a_metadata_store_that_cannot_be_opened_is_reported(cli: CommandLine) ->
         assert "Traceback" not in message
 
 
+@pytest.mark.parametrize("words", [["list"], ["doctor"], ["key", "show-installation"]], ids=" ".join)
+def test_an_empty_sqlite_file_is_no_installation(cli: CommandLine, account: str, words: list[str]) -> None:
+    for file in cli.data.glob("recordings.sqlite3*"):
+        file.unlink()
+    file = cli.data / "recordings.sqlite3"
+    file.touch()
+    assert f"there is no installation in {cli.data}" in cli.run(*words, expected=1).stderr
+    assert file.stat().st_size == 0
+
+
 @pytest.mark.parametrize("words", [["account", "create", "Acme"], ["serve"]], ids=" ".join)
 def test_an_unusable_data_folder_is_reported(cli: CommandLine, words: list[str]) -> None:
     cli.data.write_bytes(b"")
