@@ -82,9 +82,15 @@ class StreamPositions:
         self._is_new_stream = False
 
     def current(self, now: float) -> int:
-        """Return the current position of the call."""
+        """Return the current position of the call. Audio that arrives later follows it, apart from late frames."""
         silent = now - self.last_audio_at
-        return max(side.end for side in self._sides) + (round(silent * self._rate) if silent > JITTER else 0)
+        end = max(side.end for side in self._sides)
+        if silent <= JITTER:
+            return end
+        if not end:
+            # The timestamps may count from the first audio, which must not be before a take or a mask that begins now.
+            self.restart()
+        return end + round(silent * self._rate)
 
     def is_ahead(self, position: int, now: float) -> bool:
         """Return true if a position is further ahead of the clock than is plausible."""

@@ -218,6 +218,33 @@ async def test_masked_audio_becomes_silence(harness: RecorderHarness) -> None:
     assert loudness(parts[1]) == 0
 
 
+async def test_a_take_that_begins_before_the_first_audio_has_all_of_it(harness: RecorderHarness) -> None:
+    live, wanted, sound = harness.open_call(), take(), tone(50)
+    harness.timers.advance(2)
+    await harness.recorder.start(wanted)
+    harness.timers.advance(1)
+    # The timestamps count from the first audio.
+    harness.play(live, sound)
+    await harness.recorder.stop(wanted.recording_id)
+    assert harness.track(wanted).endswith(sound)
+
+
+async def test_a_mask_before_the_first_audio_masks_all_of_it(harness: RecorderHarness) -> None:
+    live, wanted = harness.open_call(), take()
+    await harness.recorder.start(wanted)
+    harness.timers.advance(3)
+    await harness.recorder.mask(wanted.recording_id)
+    harness.timers.advance(1)
+    now = harness.play(live, tone(50))
+    await harness.recorder.unmask(wanted.recording_id)
+    again = tone(50, 900)
+    harness.play(live, again, now)
+    await harness.recorder.stop(wanted.recording_id)
+    heard = harness.track(wanted)
+    assert heard.endswith(again)
+    assert loudness(heard.removesuffix(again)) == 0
+
+
 async def test_paused_audio_is_left_out(harness: RecorderHarness) -> None:
     live, wanted = harness.open_call(), take()
     await harness.recorder.start(wanted)
