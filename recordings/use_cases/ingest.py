@@ -55,7 +55,8 @@ class Ingest:
         """Make the use cases. By default, `slots` has no free slots.
 
         - `admit` raises `ForbiddenByPolicy` if a lock forbids to record a call.
-        - `undo_later` receives a recording that the store may have written without a confirmation.
+        - `undo_later` receives a recording that the store may have written without a confirmation, or that could not
+          be ended.
         """
         self._admit = admit
         self._quotas = quotas or Quotas(store, clock, audit)
@@ -209,6 +210,13 @@ class Ingest:
             return
         failed = Failed(at=now, reason=Reason.INCOMPLETE, detail="the next attempt was refused")
         await self._writer.save_event(recording, failed)
+
+    def end_later(self, recording: Recording) -> None:
+        """End an upload when the store is available again, because `break_off` or `refuse` could not.
+
+        `recording` is that of `open`. If it was changed since, the watchdog ends it.
+        """
+        self._undo_later(recording)
 
     def _new(self, account: Account, call: Call, label: str | None) -> Recording:
         now = self._clock.now()

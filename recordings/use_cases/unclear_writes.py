@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from recordings.model.events import Failed, Withdrawn
 from recordings.model.recording import Reason, Recording
+from recordings.ports.audio import Spool
 from recordings.ports.clock import Clock
 from recordings.ports.recording_store import RecordingStore
 from recordings.rules.lifecycle import retry_later
@@ -31,7 +32,9 @@ class Reporter(Protocol):
 
 
 class DiskCleaner(Protocol):
-    """The method of the finalizer that this module uses."""
+    """The part of the finalizer that this module uses."""
+
+    spool: Spool
 
     async def clear(self, recording: Recording) -> None:
         """Delete the files on the node's disk that a recording in this state does not need."""
@@ -82,7 +85,8 @@ class UnclearWrites:
     def undo_later(self, recording: Recording) -> None:
         """Undo a write of a new upload before a later claim, if the store did it without a confirmation.
 
-        Its sender got the response to try again, so no upload continues this recording.
+        Its sender got an error, so no upload continues this recording. If bytes of it were received, it becomes
+        `FAILED(INCOMPLETE)`.
         """
         self._unconfirmed[recording.id] = recording, Retry()
 
@@ -109,11 +113,12 @@ class UnclearWrites:
         if (found.revision, found.modified) != (intended.revision, intended.modified):
             return True
         now = self._clock.now()
-        if found.revision == 0:
+        if found.revision == 0 and found.id not in await self._finalizer.spool.ids():
             await self._writer.withdraw(found, Withdrawn(at=now))
-        else:
-            failed = Failed(at=now, reason=Reason.INCOMPLETE, detail="the metadata store did not confirm the upload")
-            await self._writer.save_event_once(found, failed)
+            return True
+        event = Failed(at=now, reason=Reason.INCOMPLETE, detail="the metadata store did not confirm the upload")
+        if (failed := await self._writer.save_event_once(found, event)) is not None:
+            await self._finalizer.clear(failed)
         return True
 
     async def _check_unclear_steps(self, running: Collection[str]) -> None:

@@ -26,7 +26,7 @@ How an upload ends, for its sender and as a recording:
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -154,20 +154,26 @@ class Uploads:
             digest = await self._spool_body(recording, upload, body, free)
             return await self._finish(recording, upload, digest)
         except BodyRefused:
-            await self._ingest.refuse(recording.id)
+            await self._end(recording, self._ingest.refuse(recording.id))
             raise
         except UploadIncomplete as incomplete:
-            with suppress(StoreUnavailableError):
-                # Without the reply of the store, the watchdog or the next attempt of the sender ends the recording.
-                await self._ingest.break_off(recording.id, str(incomplete))
+            await self._end(recording, self._ingest.break_off(recording.id, str(incomplete)))
             raise
         except BaseException:
             # This server shuts down, or its store is unavailable. The sender receives an error and will retry.
+            detail = "the server stopped before the upload was complete"
             with suppress(Exception):
-                await self._ingest.break_off(recording.id, "the server stopped before the upload was complete")
+                await self._end(recording, self._ingest.break_off(recording.id, detail))
             raise
         finally:
             self._receiving.discard(recording.id)
+
+    async def _end(self, recording: Recording, ending: Awaitable[object]) -> None:
+        """End an upload without success; later, if the store is unavailable. `recording` is that of `Ingest.open`."""
+        try:
+            await ending
+        except StoreUnavailableError:
+            self._ingest.end_later(recording)
 
     async def _spool_body(self, recording: Recording, upload: Upload, body: UploadBody, free: int | None) -> str:
         """Write the file to the spool and return its SHA-256. `free` bytes were free before."""

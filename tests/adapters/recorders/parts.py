@@ -163,6 +163,8 @@ class World:
     server: uvicorn.Server
     audiosocket: tuple[str, int]
     said: list[TakeEvent]
+    to_undo: list[Recording]
+    """The uploads that the use cases could not end."""
 
     @property
     def http(self) -> str:
@@ -213,7 +215,9 @@ async def world(
     await store.open()
     await store.add_account(Account(ACCOUNT, "one", 0))
     recorder = EmbeddedRecorder(spool=spool, clock=clock, limits=limits)
-    receiving = Ingest(store=store, spool=spool, clock=clock, audit=notes.audit, wake=notes, node="node-1")
+    to_undo: list[Recording] = []
+    parts: Any = {"store": store, "spool": spool, "clock": clock, "audit": notes.audit, "wake": notes}
+    receiving = Ingest(node="node-1", undo_later=to_undo.append, **parts)
     sockets, calls = MediaSockets(recorder, clock), AudioSocketCalls()
     routes = ingest_routes(
         authenticate=accounts,
@@ -228,7 +232,7 @@ async def world(
     address = listener.getsockname()
     await audiosocket.start(listener)
     async with served(Starlette(routes=routes)) as (server, port), listening(recorder, said):
-        yield World(port, root, spool, store, recorder, accounts, clock, notes, server, address, said)
+        yield World(port, root, spool, store, recorder, accounts, clock, notes, server, address, said, to_undo)
     await audiosocket.stop()
     await store.close()
 

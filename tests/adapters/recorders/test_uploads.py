@@ -14,10 +14,17 @@ from typing import Any, Self
 import httpx
 import pytest
 
+from adapters.audio import AudioWorkers
+from adapters.media import open_media_store
+from adapters.spool.upload_file import BodyWriter
 from recordings.model.events import Failed
 from recordings.model.recording import EndCause, Reason, Recording, State
+from recordings.ports.recording_store import StoreFullError
+from recordings.use_cases.finalizer import Finalizer
 from recordings.use_cases.save_event import RecordingWriter
+from recordings.use_cases.unclear_writes import UnclearWrites
 from tests.adapters.recorders.parts import ADDRESS, SECRET, World, world
+from tests.faults.real_node import ListReporter
 
 BODY = os.urandom(300_000)
 # No request here is encrypted. Without this context, each client would load all CA certificates, which is slow.
@@ -364,8 +371,6 @@ async def test_uploads_of_one_account_leave_a_part_of_the_disk(here: World, monk
 
 
 async def test_a_full_disk_is_reported_and_the_retry_succeeds(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from adapters.spool.upload_file import BodyWriter
-
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "no space left")
 
@@ -390,6 +395,58 @@ async def test_a_store_that_fails_at_the_end_is_an_error(here: World, monkeypatc
     assert (await put(here)).status_code == 201
     (found,) = await here.all()
     assert found.state is State.FINALIZING
+
+
+async def test_an_upload_fails_once_the_store_is_back_if_store_and_disk_were_full(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(BodyWriter, "_append", full)
+        patched.setattr(here.store, "save", store_is_full)
+        assert (await put(here)).status_code == 503
+    (left,) = await here.all()
+    assert left.state is State.RECORDING
+    await undo(here)
+    (broken,) = await here.all()
+    assert (broken.state, broken.reason) == (State.FAILED, Reason.INCOMPLETE)
+    assert (await here.spool.ids(), await here.spool.ids_aside()) == ([], [broken.id])
+    assert (await put(here)).json()["id"] == broken.id
+    # The sender has sent it again: what was to be undone is no more.
+    await undo(here)
+    assert [each.state for each in await here.all()] == [State.FINALIZING]
+
+
+async def test_a_refused_upload_is_removed_once_the_store_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield BODY
+
+    async with world(tmp_path, max_body=len(BODY) - 1) as here:
+        with monkeypatch.context() as patched:
+            patched.setattr(here.store, "remove", store_is_full)
+            assert (await put(here, chunks())).status_code == 413
+        assert len(await here.all()) == 1
+        await undo(here)
+        assert await here.all() == []
+
+
+async def store_is_full(*_: object) -> None:
+    raise StoreFullError("the disk of the SQLite file is full")
+
+
+async def undo(here: World) -> None:
+    """Do what the background work does before a claim."""
+    parts: Any = {"store": here.store, "clock": here.clock}
+    media, workers = open_media_store(None, here.root), AudioWorkers(here.root / "work")
+    finalizer = Finalizer(media=media, spool=here.spool, audio_processor=workers, audit=here.notes.audit, **parts)
+    unclear = UnclearWrites(finalizer=finalizer, reporter=ListReporter(), node="node-1", **parts)
+    for recording in here.to_undo:
+        unclear.undo_later(recording)
+    await unclear.resolve(())
 
 
 async def test_a_server_shutdown_marks_the_upload_as_incomplete(tmp_path: Path) -> None:
