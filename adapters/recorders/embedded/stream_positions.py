@@ -32,7 +32,7 @@ REMEMBERED: Final = 16
 class _SideState:
     """The audio of one side so far."""
 
-    __slots__ = ("_rate", "end", "gaps", "is_unsure", "last_at", "offset", "recent", "seen")
+    __slots__ = ("_rate", "end", "gaps", "is_unsure", "last_at", "offset", "reached", "recent", "seen")
 
     def __init__(self, now: float, rate: int) -> None:
         self._rate = rate
@@ -46,6 +46,8 @@ class _SideState:
         self.seen = 0
         self.is_unsure = False
         """Whether the other side's timestamps have started again since the last frame of this side."""
+        self.reached = 0
+        """The position of a take or mask that began in a silence of this side, until its next frame."""
 
     def remember(self, frames: Sequence[Timed]) -> None:
         """Note frames, so that a repeated one is found."""
@@ -85,12 +87,14 @@ class StreamPositions:
         """Return the current position of the call. Audio that arrives later follows it, apart from late frames."""
         silent = now - self.last_audio_at
         end = max(side.end for side in self._sides)
-        if silent <= JITTER:
-            return end
-        if not end:
+        reached = end + (round(silent * self._rate) if silent > JITTER else 0)
+        if not end and reached:
             # The timestamps may count from the first audio, which must not be before a take or a mask that begins now.
             self.restart()
-        return end + round(silent * self._rate)
+        for side in self._sides:
+            if now - side.last_at > JITTER:
+                side.reached = reached
+        return reached
 
     def is_ahead(self, position: int, now: float) -> bool:
         """Return true if a position is further ahead of the clock than is plausible."""
@@ -119,6 +123,7 @@ class StreamPositions:
             (at_ms is not None and at_ms * self._per_ms + side.offset != position)
             or self._is_new_stream
             or side.is_unsure
+            or side.reached
         ):
             found = self._find(audio, now)
             if found is None:
@@ -139,7 +144,7 @@ class StreamPositions:
     def end_after(self, track: int, frames: Sequence[Timed]) -> int | None:
         """Return the position at which frames of a track end, if each of them simply follows the last one."""
         side, width, per_ms = self._sides[track], self._width, self._per_ms
-        if self._is_new_stream or side.is_unsure or not width:
+        if self._is_new_stream or side.is_unsure or side.reached or not width:
             return None
         end, offset = side.end, side.offset
         for frame in frames:
@@ -175,9 +180,13 @@ class StreamPositions:
             self._set_offset(audio, now)
         position, length = self._start(audio) + side.offset, self._format.ticks(audio.payload)
         furthest = max(each.end for each in self._sides)
+        # Timestamps that stood still in a silence would place this audio before a take or a mask that began in it.
+        is_behind = side.reached - position > JITTER * self._rate
         if position >= side.end:
-            if position - furthest > self._max_lead and self.lead(position, now) * self._rate > self._max_lead:
+            is_far = position - furthest > self._max_lead
+            if is_behind or (is_far and self.lead(position, now) * self._rate > self._max_lead):
                 return self._restart(audio, now)
+            side.reached = 0
             if position > side.end:
                 side.gaps = [*side.gaps[1 - MAX_GAPS :], (side.end, position)]
             return position
@@ -185,7 +194,7 @@ class StreamPositions:
             return filled
         if hash((audio.at_ms, audio.payload)) in side.recent:
             return None
-        return side.end if side.end - position <= OVERLAP * self._rate else self._restart(audio, now)
+        return self._restart(audio, now) if is_behind or side.end - position > OVERLAP * self._rate else side.end
 
     def _set_offset(self, audio: Audio, now: float) -> None:
         """Set the offset of a side whose timestamps may have started again."""
@@ -209,8 +218,10 @@ class StreamPositions:
         """Continue a side at the position by the clock, because its timestamps started again or jumped."""
         side, other = self._sides[audio.track], self._sides[1 - audio.track]
         position = side.expected(now, self._format.ticks(audio.payload))
+        position = max(position, min(side.reached, side.expected(now, 0)))
         side.offset = position - self._start(audio)
         side.forget()
+        side.reached = 0
         other.is_unsure = True
         return position
 

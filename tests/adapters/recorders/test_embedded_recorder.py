@@ -218,6 +218,23 @@ async def test_masked_audio_becomes_silence(harness: RecorderHarness) -> None:
     assert loudness(parts[1]) == 0
 
 
+async def test_a_mask_in_a_silence_masks_audio_whose_timestamps_stood_still(harness: RecorderHarness) -> None:
+    live, wanted, before, after = harness.open_call(), take(), tone(50), tone(50, 900)
+    await harness.recorder.start(wanted)
+    now = harness.play(live, before)
+    harness.timers.advance(5)
+    await harness.recorder.mask(wanted.recording_id)
+    now = harness.play(live, tone(50), now)
+    harness.timers.advance(5)
+    await harness.recorder.unmask(wanted.recording_id)
+    harness.play(live, after, now)
+    await harness.recorder.stop(wanted.recording_id)
+    heard = harness.track(wanted)
+    assert heard.startswith(before)
+    assert heard.endswith(after)
+    assert loudness(heard.removeprefix(before).removesuffix(after)) == 0
+
+
 async def test_a_take_that_begins_before_the_first_audio_has_all_of_it(harness: RecorderHarness) -> None:
     live, wanted, sound = harness.open_call(), take(), tone(50)
     harness.timers.advance(2)

@@ -135,9 +135,64 @@ def test_a_call_that_sends_nothing_for_a_minute_keeps_its_timestamps() -> None:
     assert stream.send(62_000) == 3_100
 
 
+@pytest.mark.parametrize("silent", [0.6, 5.0, 40.0])
+def test_timestamps_that_stood_still_follow_a_mask_in_the_silence(silent: float) -> None:
+    stream = Stream()
+    stream.play(100)
+    stream.now += silent
+    mask = stream.positions.current(stream.now)
+    assert mask == (2 + silent) * 50 * FRAME
+    stream.now += 1
+    begin = stream.send(100 * 20)
+    assert begin is not None
+    assert begin * FRAME >= mask
+    assert [stream.send(101 * 20), stream.send(101 * 20, Side.OUTBOUND, takes=0)] == [begin + 1, begin + 1]
+
+
+def test_timestamps_of_one_side_that_stood_still_follow_a_mask() -> None:
+    stream = Stream()
+    stream.send(0, Side.OUTBOUND, takes=0)
+    stream.play(500)
+    mask = stream.positions.current(stream.now)
+    assert mask == 500 * FRAME
+    assert stream.send(500 * 20) == 500
+    begin = stream.send(20, Side.OUTBOUND, takes=0)
+    assert begin in {500, 501}
+    assert stream.send(40, Side.OUTBOUND, takes=0) == begin + 1
+
+
+def test_timestamps_that_stood_still_without_a_mask_are_kept() -> None:
+    stream = Stream()
+    stream.play(100)
+    stream.now += 5
+    assert stream.send(100 * 20) == 100
+
+
+def test_a_mask_in_a_silence_changes_no_timestamps_of_real_time() -> None:
+    stream = Stream()
+    for number in range(100):
+        stream.send(number * 20, takes=0.02)
+        stream.send(number * 20, Side.OUTBOUND, takes=0)
+    stream.now += 5
+    stream.positions.current(stream.now)
+    stream.now += 1
+    # The last frames before the mask arrive up to half a second later.
+    assert stream.send(335 * 20) == 335
+    assert [stream.send(number * 20, Side.OUTBOUND) for number in (400, 401)] == [400, 401]
+    assert stream.send(336 * 20) == 336
+
+
+def test_a_late_frame_fills_its_gap_after_a_mask_in_a_silence() -> None:
+    stream = Stream()
+    assert [stream.send(at) for at in (0, 20, 80)] == [0, 1, 4]
+    stream.now += 5
+    stream.positions.current(stream.now)
+    assert stream.send(40) == 2
+
+
 EVENTS = st.lists(
     st.tuples(
-        st.sampled_from(["frame", "restart", "late", "repeat", "jump", "stream", "silence", "empty"]),
+        st.sampled_from(["frame", "restart", "late", "repeat", "jump", "stream", "silence", "mask", "empty"]),
         st.sampled_from(list(Side)),
         st.integers(1, 400),
         st.floats(0, 12),
@@ -153,7 +208,9 @@ def test_no_audio_overwrites_other_audio(events: list[tuple[str, Side, int, floa
     used: tuple[set[int], set[int]] = (set(), set())
     last = Audio(Side.INBOUND, 0, b"\x01")
     for number, (kind, side, length, seconds) in enumerate(events):
-        now += seconds if kind in {"silence", "stream"} else 0.02
+        now += seconds if kind in {"silence", "stream", "mask"} else 0.02
+        if kind == "mask":
+            positions.current(now)
         if kind == "stream":
             positions.restart()
         if kind in {"stream", "restart"}:
