@@ -56,6 +56,12 @@ class AudioSocketFrames:
         self._buffer = bytearray()
         self._ignored = IgnoredMessages()
         self._ended = False
+        self._error: ProtocolError | None = None
+
+    @property
+    def is_invalid(self) -> bool:
+        """Whether the next `receive` raises `ProtocolError`."""
+        return self._error is not None
 
     @property
     def is_complete(self) -> bool:
@@ -66,14 +72,25 @@ class AudioSocketFrames:
         """Decode a piece of the connection, which may contain parts of frames.
 
         Raises:
-            ProtocolError: the first frame is no UUID, or a frame is not allowed.
+            ProtocolError: the first frame is no UUID, or a frame is not allowed. If frames with events came before it,
+                their events are returned, and the next call raises.
         """
+        if self._error is not None:
+            raise self._error
         self._buffer += data
         if self.uuid is None:
             # The parameters of the call must be known before its audio is read.
             self._read_uuid()
             return ()
-        return [event for kind, payload in self._frames() for event in self._event(kind, payload)]
+        events: list[Event] = []
+        try:
+            for kind, payload in self._frames():
+                events += self._event(kind, payload)
+        except ProtocolError as error:
+            if not events:
+                raise
+            self._error = error
+        return events
 
     def _read_uuid(self) -> None:
         if not _UUID_FRAME.startswith(self._buffer[:HEADER]):

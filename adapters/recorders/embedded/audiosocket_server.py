@@ -105,8 +105,8 @@ class _TcpConnection:
         self._has_rest = True
 
     async def receive(self, _recorder: DirectRecorder | None) -> Sequence[Event]:
-        if self._has_rest:
-            # The frames that arrived together with the UUID.
+        if self._has_rest or self._frames.is_invalid:
+            # The frames that arrived together with the UUID, or the error after the last frames.
             self._has_rest = False
             return self._frames.receive(b"")
         try:

@@ -211,6 +211,17 @@ def test_any_division_of_an_audiosocket_connection_gives_the_same_events(places:
     assert events[-1] == StreamStopped()
 
 
+def test_audio_before_an_invalid_audiosocket_frame_is_heard() -> None:
+    frames = AudioSocketFrames()
+    frames.receive(AUDIOSOCKET[:19])
+    frames.parameters = {"call_id": "c"}
+    events = frames.receive(b"\x10\x00\x02ab" + b"\x10\x00\x02cd" + b"\x10\x00\x01x" + b"\x10\x00\x02ef")
+    assert b"".join(event.payload for event in events if isinstance(event, Audio)) == b"abcd"
+    assert frames.is_invalid
+    with pytest.raises(ProtocolError, match="half a sample"):
+        frames.receive(b"")
+
+
 @given(st.integers(0, len(AUDIOSOCKET) - 1), st.integers(1, 255), st.binary(max_size=30))
 def test_a_damaged_audiosocket_connection_is_at_worst_a_protocol_error(at: int, change: int, rest: bytes) -> None:
     damaged = bytearray(AUDIOSOCKET + rest)

@@ -155,6 +155,20 @@ async def test_a_killed_sender_leaves_its_audio(tmp_path: Path) -> None:
         assert await until_written(here, len(part)) == part
 
 
+async def test_audio_before_an_invalid_frame_is_recorded(here: World) -> None:
+    uuid, part = await audiosocket_uuid(where(here)), np.full(800, 5, "<i2").tobytes()
+    reader, writer = await asyncio.open_connection(*here.audiosocket)
+    writer.write(b"\x01\x00\x10" + uuid + b"\x10\x00\x00")
+    await begin(here)
+    # The frames arrive together. The last one has half a sample.
+    writer.write(b"\x10" + struct.pack(">H", len(part)) + part + b"\x10\x00\x01x")
+    await reader.read()
+    await here.until(lambda: ends(here.said))
+    assert ends(here.said) == [("Ended", EndCause.PROTOCOL_ERROR)]
+    assert await until_written(here, len(part)) == part
+    writer.close()
+
+
 # Genesys AudioHook
 
 
