@@ -13,7 +13,7 @@ def store_error_text(error: BaseException) -> str | None:
     if isinstance(error, StoreUnavailableError):
         return str(error)
     if isinstance(error, sqlite3.Error):
-        return f"the SQLite file reports an error: {error}"
+        return f"SQLite: {error}"
     if "pymongo" not in sys.modules:
         # An installation with SQLite does not load the driver.
         return None

@@ -188,4 +188,4 @@ def test_a_file_that_is_no_database_is_an_error_in_words(tmp_path: Path) -> None
     (data / FILE).write_bytes(b"no database" * 1_000)
     result = command("account", "create", "Acme", data=data)
     assert result.returncode == 1
-    assert "the metadata store cannot be opened: file is not a database" in result.stderr
+    assert "the metadata store cannot be opened: SQLite: file is not a database" in result.stderr
