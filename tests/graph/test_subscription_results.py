@@ -59,9 +59,13 @@ async def amend(api: Api, item: Recording, label: str) -> Recording:
 
 
 async def live(api: Api, number: int = 1) -> None:
-    """Wait until so many subscriptions wait for new events."""
+    """Wait until so many subscriptions wait for new events: none of them still reads stored ones.
+
+    Then an event has the same cursor for all of them, and one result.
+    """
+    hub = api.installation.hub
     async with asyncio.timeout(20):
-        while api.installation.hub.readers < number:  # noqa: ASYNC110 - the hub has no event for it
+        while sum(queue._is_waited for queues in hub._queues.values() for queue in queues) < number:  # noqa: ASYNC110 - the hub has no event for it
             await asyncio.sleep(0.01)
 
 
