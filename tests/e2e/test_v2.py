@@ -56,11 +56,11 @@ def test_a_legacy_client_lists_plays_and_deletes(http: httpx.Client) -> None:
 
 def test_a_metaflow_records_a_live_call(server: Server, http: httpx.Client) -> None:
     before = {found["id"] for found in listed(http)}
-    with server.call(2) as call:
+    with server.call(8) as call:
         flow = {"module": "record_call", "data": {"action": "start", "format": "wav"}}
         answer = http.put(f"/channels/{call.id}", json={"data": {"action": "metaflow", "data": flow}})
         assert (answer.status_code, answer.json()["data"]) == (201, "metaflow sent")
-        call.process.wait(20)
+        call.process.wait(40)
     new = until(lambda: [found for found in listed(http) if found["id"] not in before])
     assert new[0]["origin"].startswith("inbound from ")
     assert "@" in new[0]["from"]
